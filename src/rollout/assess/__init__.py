@@ -1,0 +1,1 @@
+"""Profile data and say what is wrong with it. Pure over frames."""

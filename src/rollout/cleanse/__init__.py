@@ -1,0 +1,1 @@
+"""Normalise, check rules, quarantine what cannot be repaired. Pure over frames."""

@@ -1,0 +1,1 @@
+"""The durable record of everything that was intended, done and decided."""

@@ -1,0 +1,1 @@
+"""The words everything else speaks: entities, findings, outcomes, accounting, verdicts. Pure."""

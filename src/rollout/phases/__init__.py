@@ -1,0 +1,1 @@
+"""One function a phase, called by its CLI verb and its flow alike."""

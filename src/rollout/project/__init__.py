@@ -1,0 +1,1 @@
+"""The project file, the workspace and the database they need."""

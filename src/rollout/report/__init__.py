@@ -1,0 +1,1 @@
+"""Documents for people, from the journal only."""

@@ -1,0 +1,1 @@
+"""A small real CRM for the demo, drills and tests."""
