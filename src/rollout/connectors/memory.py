@@ -1,0 +1,401 @@
+"""A target that lives in this process: the reference connector, held to the same laws as the real ones.
+
+It validates, versions and refuses as a CRM does, and keeps nothing once the process ends. Connectors that name the same
+``store`` share their records. Tests and the journal's benchmark load into it.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from rollout.connectors.base import Capabilities, Op, RowResult, RowStatus, TargetRecord, WriteRow
+from rollout.connectors.reasons import Reason
+from rollout.errors import ConfigError, Fatal, OutcomeUnknown, Retryable, UnsupportedOperation
+from rollout.model.base import Frozen
+from rollout.model.entity import FieldType, TargetField, TargetSchema, Values
+from rollout.model.finding import Finding
+
+KEY_FIELD = "migration_key"
+
+
+class MemoryFault(StrEnum):
+    """What `MemoryConnector.fail_next` can do to a write."""
+
+    LOST_ANSWER = "lost_answer"
+    """Everything is stored, the answer is lost: OutcomeUnknown."""
+    LOST_CALL = "lost_call"
+    """Nothing is stored, but the caller cannot know: OutcomeUnknown."""
+    BUSY = "busy"
+    """Refused before anything was stored: Retryable."""
+
+
+class MemoryField(Frozen):
+    """A field of the schema; its name is its key in the options."""
+
+    type: FieldType = FieldType.TEXT
+    required: bool = False
+    max_length: int | None = Field(default=None, ge=1)
+    picklist: tuple[str, ...] = ()
+    references: str | None = None
+
+
+class MemoryOptions(Frozen):
+    """Options of a system with ``connector: memory``."""
+
+    entities: dict[str, dict[str, MemoryField]] = Field(min_length=1, description="Schema: fields by entity.")
+    store: str | None = Field(default=None, description="Connectors naming the same store share their records.")
+    max_batch_rows: int = Field(default=200, ge=1)
+    max_read_keys: int = Field(default=1000, ge=1)
+    concurrency: int = Field(default=4, ge=1)
+    enforces_unique: bool = True
+    conditional_update: bool = True
+    user: str = Field(default="migration", description="Who writes; readers see it as `modified_by`.")
+
+
+@dataclass(slots=True)
+class _Stored:
+    """One record. ``values`` is replaced, never changed in place, so readers need no copy."""
+
+    target_id: str
+    migration_key: str | None
+    values: dict[str, str | None]
+    version: int
+    modified_by: str
+
+
+@dataclass(slots=True)
+class _Table:
+    """Records of one entity by id, in the order they were created, and the ids under each key."""
+
+    records: dict[str, _Stored] = field(default_factory=dict)
+    keys: dict[str, list[str]] = field(default_factory=dict)
+
+
+class _Store:
+    """All records behind one lock; a batch is applied under it as a whole."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.ids = count(1)
+        self.tables: dict[str, _Table] = {}
+
+    def table(self, entity: str) -> _Table:
+        return self.tables.setdefault(entity, _Table())
+
+
+_stores: dict[str, _Store] = {}
+_stores_lock = threading.Lock()
+
+
+def _shared_store(name: str | None) -> _Store:
+    if name is None:
+        return _Store()
+    with _stores_lock:
+        return _stores.setdefault(name, _Store())
+
+
+def forget_store(name: str) -> None:
+    """Drop a shared store, so that the next connector naming it starts empty."""
+    with _stores_lock:
+        _stores.pop(name, None)
+
+
+_Problem = tuple[Reason, str]
+
+
+class MemoryConnector:
+    """Connector, TargetReader and Writer over records in memory.
+
+    Args:
+        name: The system's name in the project.
+        options: See `MemoryOptions`. Raises ConfigError when they are wrong.
+        base_dir: Unused; all connectors are constructed alike.
+    """
+
+    def __init__(self, *, name: str, options: Mapping[str, Any], base_dir: Path) -> None:
+        del base_dir
+        try:
+            self.options = MemoryOptions.model_validate(dict(options))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"{first['msg']} ({key})", where=f"systems.{name}.options", hint="correct it") from error
+        self.name = name
+        self.capabilities = Capabilities(
+            max_batch_rows=self.options.max_batch_rows,
+            max_read_keys=self.options.max_read_keys,
+            concurrency=self.options.concurrency,
+            external_id_field=KEY_FIELD,
+            enforces_unique=self.options.enforces_unique,
+            conditional_update=self.options.conditional_update,
+        )
+        self._store = _shared_store(self.options.store)
+        self._faults: list[MemoryFault] = []
+        self._checks = {
+            entity: tuple((name, check) for name, spec in fields.items() if (check := _checker(spec)))
+            for entity, fields in self.options.entities.items()
+        }
+        self._empty: dict[str, dict[str, str | None]] = {
+            entity: dict.fromkeys(fields) for entity, fields in self.options.entities.items()
+        }
+        self._required = {
+            entity: tuple(name for name, spec in fields.items() if spec.required)
+            for entity, fields in self.options.entities.items()
+        }
+        self._references = {
+            entity: tuple((name, spec.references) for name, spec in fields.items() if spec.references)
+            for entity, fields in self.options.entities.items()
+        }
+
+    # --- Connector ---
+
+    def check(self) -> list[Finding]:
+        """Memory is always reachable."""
+        return []
+
+    def describe(self) -> TargetSchema:
+        """The schema of the options, and the key field."""
+        return TargetSchema(
+            entities={
+                entity: {
+                    **{name: TargetField(name=name, **spec.model_dump()) for name, spec in fields.items()},
+                    KEY_FIELD: TargetField(
+                        name=KEY_FIELD, type=FieldType.TEXT, unique=self.capabilities.enforces_unique
+                    ),
+                }
+                for entity, fields in self.options.entities.items()
+            }
+        )
+
+    def close(self) -> None:
+        """Nothing to release; the records stay while the store is referred to."""
+
+    # --- TargetReader ---
+
+    def read_by_keys(self, entity: str, migration_keys: Sequence[str]) -> Mapping[str, Sequence[TargetRecord]]:
+        """Records by migration key; keys that no record holds are absent."""
+        self._known(entity)
+        if len(migration_keys) > self.capabilities.max_read_keys:
+            raise UnsupportedOperation(
+                f"{len(migration_keys)} keys in one read, {self.capabilities.max_read_keys} are allowed",
+                where=self.name,
+            )
+        with self._store.lock:
+            table = self._store.table(entity)
+            return {
+                key: [_as_record(entity, table.records[target_id]) for target_id in ids]
+                for key in migration_keys
+                if (ids := table.keys.get(key))
+            }
+
+    def read_all(self, entity: str) -> Iterator[TargetRecord]:
+        """Every record as it is when the iteration starts, in the order of creation."""
+        self._known(entity)
+        with self._store.lock:
+            records = [_as_record(entity, stored) for stored in self._store.table(entity).records.values()]
+        yield from records
+
+    def count(self, entity: str) -> int:
+        """Records held."""
+        self._known(entity)
+        return len(self._store.table(entity).records)
+
+    # --- Writer ---
+
+    def write(self, entity: str, rows: Sequence[WriteRow]) -> Sequence[RowResult]:
+        """Apply a batch row by row; a refused row does not stop the others."""
+        self._known(entity)
+        if len(rows) > self.capabilities.max_batch_rows:
+            raise UnsupportedOperation(
+                f"{len(rows)} rows in one call, {self.capabilities.max_batch_rows} are allowed", where=self.name
+            )
+        if len({row.migration_key for row in rows}) != len(rows):
+            raise UnsupportedOperation("a migration key occurs twice in one call", where=self.name)
+        with self._store.lock:
+            fault = self._faults.pop(0) if self._faults else None
+            if fault is MemoryFault.BUSY:
+                raise Retryable("the target is busy", where=self.name, retry_after_s=0.01)
+            if fault is MemoryFault.LOST_CALL:
+                raise OutcomeUnknown("no answer", where=self.name)
+            table = self._store.table(entity)
+            results = [
+                self._create(entity, table, row) if row.op is Op.CREATE else self._update(entity, table, row)
+                for row in rows
+            ]
+        if fault is MemoryFault.LOST_ANSWER:
+            raise OutcomeUnknown("no answer", where=self.name)
+        return results
+
+    # --- what people and accidents do; for tests ---
+
+    def fail_next(self, *faults: MemoryFault) -> None:
+        """Let the next writes through this connector fail, one fault a call."""
+        with self._store.lock:
+            self._faults.extend(faults)
+
+    def edit(self, entity: str, target_id: str, values: Values, *, user: str) -> None:
+        """Change a record as a person would, past the rules for migrations. KeyError if it does not exist."""
+        with self._store.lock:
+            stored = self._store.table(entity).records[target_id]
+            stored.values = {**stored.values, **values}
+            stored.version += 1
+            stored.modified_by = user
+
+    def add(self, entity: str, values: Values, *, user: str) -> str:
+        """Create a record without migration key, as a person would; its id."""
+        with self._store.lock:
+            stored = self._insert(self._store.table(entity), None, {**self._empty[entity], **values}, user)
+            return stored.target_id
+
+    def remove(self, entity: str, target_id: str) -> None:
+        """Delete a record as a person would. KeyError if it does not exist."""
+        with self._store.lock:
+            table = self._store.table(entity)
+            stored = table.records.pop(target_id)
+            if stored.migration_key is not None:
+                table.keys[stored.migration_key].remove(target_id)
+
+    # --- inside ---
+
+    def _known(self, entity: str) -> None:
+        if entity not in self.options.entities:
+            raise Fatal(
+                f"there is no entity '{entity}'", where=self.name, hint=f"known: {', '.join(self.options.entities)}"
+            )
+
+    def _create(self, entity: str, table: _Table, row: WriteRow) -> RowResult:
+        if self.capabilities.enforces_unique and (holders := table.keys.get(row.migration_key)):
+            return _answer(row, RowStatus.CONFLICT, holders[0], (Reason.KEY_EXISTS, "a record holds this key"))
+        values = {**self._empty[entity], **_no_empty_text(row.values)}
+        if problem := self._problem(entity, values) or _missing(self._required[entity], values):
+            return _answer(row, RowStatus.REJECTED, None, problem)
+        stored = self._insert(table, row.migration_key, values, self.options.user)
+        return RowResult(row.migration_key, RowStatus.CREATED, stored.target_id)
+
+    def _insert(self, table: _Table, key: str | None, values: dict[str, str | None], user: str) -> _Stored:
+        stored = _Stored(f"M{next(self._store.ids)}", key, values, 1, user)
+        table.records[stored.target_id] = stored
+        if key is not None:
+            table.keys.setdefault(key, []).append(stored.target_id)
+        return stored
+
+    def _update(self, entity: str, table: _Table, row: WriteRow) -> RowResult:
+        stored = table.records.get(row.target_id or "")
+        if stored is None:
+            return _answer(row, RowStatus.REJECTED, None, (Reason.NOT_FOUND, f"no record '{row.target_id}'"))
+        if row.expected_version is not None and row.expected_version != str(stored.version):
+            changed = (Reason.VERSION_CHANGED, f"changed by {stored.modified_by} since it was read")
+            return _answer(row, RowStatus.CONFLICT, stored.target_id, changed)
+        if stored.migration_key != row.migration_key and (
+            stored.migration_key is not None or table.keys.get(row.migration_key)
+        ):
+            return _answer(row, RowStatus.CONFLICT, stored.target_id, (Reason.KEY_EXISTS, "the key is another's"))
+        changes = _no_empty_text(row.values)
+        values = {**stored.values, **changes}
+        if problem := self._problem(entity, changes) or _missing(self._required[entity], values):
+            return _answer(row, RowStatus.REJECTED, stored.target_id, problem)
+        if values == stored.values and stored.migration_key == row.migration_key:
+            return RowResult(row.migration_key, RowStatus.UNCHANGED, stored.target_id)
+        if stored.migration_key is None:
+            stored.migration_key = row.migration_key
+            table.keys.setdefault(row.migration_key, []).append(stored.target_id)
+        stored.values = values
+        stored.version += 1
+        stored.modified_by = self.options.user
+        return RowResult(row.migration_key, RowStatus.UPDATED, stored.target_id)
+
+    def _problem(self, entity: str, values: Values) -> _Problem | None:
+        """The first thing wrong with the values named."""
+        if not values.keys() <= self._empty[entity].keys():
+            unknown = sorted(values.keys() - self._empty[entity].keys())
+            return Reason.UNKNOWN_FIELD, f"{entity} has no field '{unknown[0]}'"
+        for name, check in self._checks[entity]:
+            value = values.get(name)
+            if value is not None and (problem := check(name, value)):
+                return problem
+        for name, parent in self._references[entity]:
+            target_id = values.get(name)
+            if target_id is not None and target_id not in self._store.table(parent).records:
+                return Reason.REFERENCE_MISSING, f"{name}: no {parent} '{target_id}'"
+        return None
+
+
+def _answer(row: WriteRow, status: RowStatus, target_id: str | None, problem: _Problem) -> RowResult:
+    reason, message = problem
+    return RowResult(row.migration_key, status, target_id, reason.value, message)
+
+
+def _as_record(entity: str, stored: _Stored) -> TargetRecord:
+    return TargetRecord(
+        entity, stored.migration_key, stored.target_id, stored.values, str(stored.version), stored.modified_by
+    )
+
+
+def _no_empty_text(values: Values) -> Values:
+    """An empty string is never a value; like the real ones, this target stores none instead."""
+    return {name: value or None for name, value in values.items()} if "" in values.values() else values
+
+
+def _missing(required: tuple[str, ...], values: Values) -> _Problem | None:
+    for name in required:
+        if values[name] is None:
+            return Reason.REQUIRED_MISSING, f"{name} has no value"
+    return None
+
+
+_INTEGER = re.compile(r"-?\d+", re.ASCII)
+_DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+_Check = Callable[[str, str], _Problem | None]
+
+
+def _is_date(value: str) -> bool:
+    try:
+        return date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
+def _is_instant(value: str) -> bool:
+    try:
+        return datetime.fromisoformat(value).utcoffset() is not None
+    except ValueError:
+        return False
+
+
+_IS_TYPE: Mapping[FieldType, Callable[[str], object]] = {
+    FieldType.INTEGER: _INTEGER.fullmatch,
+    FieldType.DECIMAL: _DECIMAL.fullmatch,
+    FieldType.BOOLEAN: ("true", "false").__contains__,
+    FieldType.DATE: _is_date,
+    FieldType.DATETIME: _is_instant,
+}
+
+
+def _checker(spec: MemoryField) -> _Check | None:
+    """A check of one field's values, or None where every text will do (the common case costs nothing)."""
+    is_type = _IS_TYPE.get(spec.type)
+    allowed = frozenset(spec.picklist)
+    limit = spec.max_length
+    if is_type is None and not allowed and limit is None:
+        return None
+
+    def check(name: str, value: str) -> _Problem | None:
+        if is_type is not None and not is_type(value):
+            return Reason.WRONG_TYPE, f"{name} is not a {spec.type.value}"
+        if allowed and value not in allowed:
+            return Reason.NOT_IN_PICKLIST, f"{name} is not one of the allowed values"
+        if limit is not None and len(value) > limit:
+            return Reason.TOO_LONG, f"{name} has more than {limit} characters"
+        return None
+
+    return check
