@@ -1,0 +1,74 @@
+"""Connections to the journal's database, its migrations, and the translation of the driver's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from rollout.errors import ConfigError, Retryable
+
+MIGRATION_LOCK = 7_305_801_112
+"""Advisory lock that serialises migrations; an arbitrary number that is ours."""
+
+
+def connect(url: str) -> Engine:
+    """An engine for a ``postgresql://`` URL."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            url = "postgresql+psycopg://" + url.removeprefix(prefix)
+    if not url.startswith("postgresql+psycopg://"):
+        raise ConfigError("the journal needs PostgreSQL", where="ROLLOUT_DATABASE_URL", hint="use a postgresql:// URL")
+    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+
+
+@contextmanager
+def journal_errors() -> Iterator[None]:
+    """Turn a lost database into an error that says what to do; everything else is a defect and stays as it is."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise Retryable(
+            f"the journal's database cannot be used: {_first_line(error)}",
+            hint="start it (`rollout db start`, or check ROLLOUT_DATABASE_URL), then run the same command again",
+        ) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise Retryable(
+            f"the journal's database cannot be used: {str(error).strip().splitlines()[0]}",
+            hint="start it (`rollout db start`, or check ROLLOUT_DATABASE_URL), then run the same command again",
+        ) from error
+
+
+def _first_line(error: DBAPIError) -> str:
+    lines = str(error.orig).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction that commits at the end, with the driver's errors translated."""
+    with journal_errors(), engine.begin() as connection:
+        yield connection
+
+
+def driver_cursor(connection: Connection) -> psycopg.Cursor[tuple[object, ...]]:
+    """The psycopg cursor beneath a SQLAlchemy connection, for COPY and arrays within the same transaction."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver.cursor()
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the schema up to date, under an advisory lock so that two processes never migrate at once."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with journal_errors(), engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,108 @@
+"""The ledger of source rows and the conservation table that follows from it (promise 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, delete, insert, text
+
+from rollout.journal import schema
+from rollout.journal.engine import driver_cursor
+from rollout.model.outcome import Accounting, Bucket
+
+LedgerRow = tuple[str, str, str | None, str | None]
+"""(source key, disposition, golden key, reason code); disposition: golden | merged | quarantined | skipped."""
+
+DISPOSITIONS = {"merged": Bucket.MERGED, "quarantined": Bucket.QUARANTINED, "skipped": Bucket.SKIPPED}
+
+# A golden row's bucket is its newest line in the latest plan of the target that a load has begun. Open intents count as
+# unknown: whether they landed has not been decided yet.
+_ACCOUNTING = text("""
+WITH latest AS (
+    SELECT plan_id FROM plan
+    WHERE project_id = :project AND (CAST(:target AS text) IS NULL OR target = :target) AND wave = :wave
+      AND state IN ('loading', 'applied')
+    ORDER BY seq DESC LIMIT 1
+), outcome AS (
+    SELECT DISTINCT ON (s.entity, s.migration_key) s.entity, s.migration_key, s.state
+    FROM row_state s JOIN latest USING (plan_id)
+    ORDER BY s.entity, s.migration_key, s.step DESC, s.attempt DESC
+)
+SELECT r.entity, r.disposition, o.state, count(*) AS rows
+FROM source_row r
+LEFT JOIN key_assignment k
+    ON r.disposition = 'golden' AND k.project_id = r.project_id AND k.entity = r.entity AND k.source_key = r.source_key
+LEFT JOIN outcome o ON o.entity = r.entity AND o.migration_key = k.migration_key
+WHERE r.project_id = :project AND r.wave = :wave
+GROUP BY r.entity, r.disposition, o.state
+""")
+
+
+class Ledger:
+    """Where each source row of a project is."""
+
+    def __init__(self, project_id: str) -> None:
+        self._project_id = project_id
+
+    def replace(
+        self,
+        connection: Connection,
+        entity: str,
+        rows: Iterable[LedgerRow],
+        *,
+        source_rows: int,
+        ordinal: int,
+        wave: str,
+    ) -> None:
+        """Replace an entity's rows. A source key that appears twice violates the primary key: nothing is recorded."""
+        for table in (schema.source_row, schema.ledger):
+            connection.execute(
+                delete(table).where(
+                    table.c.project_id == self._project_id, table.c.entity == entity, table.c.wave == wave
+                )
+            )
+        connection.execute(
+            insert(schema.ledger).values(
+                project_id=self._project_id,
+                entity=entity,
+                wave=wave,
+                ordinal=ordinal,
+                source_rows=source_rows,
+                recorded_at=datetime.now(UTC),
+            )
+        )
+        with driver_cursor(connection).copy(
+            "COPY source_row (project_id, entity, wave, source_key, disposition, golden_key, reason_code) FROM STDIN"
+        ) as copy:
+            for row in rows:
+                copy.write_row((self._project_id, entity, wave, *row))
+
+    def accounting(self, connection: Connection, target: str | None, *, wave: str) -> list[Accounting]:
+        """The conservation table after the latest load into ``target`` (None: into any)."""
+        parameters = {"project": self._project_id, "target": target, "wave": wave}
+        headers = connection.execute(
+            text(
+                "SELECT entity, source_rows FROM ledger WHERE project_id = :project AND wave = :wave"
+                " ORDER BY ordinal, entity"
+            ),
+            parameters,
+        ).all()
+        counts: dict[str, dict[str, int]] = {header.entity: {} for header in headers}
+        for row in connection.execute(_ACCOUNTING, parameters):
+            name = DISPOSITIONS[row.disposition].value if row.disposition != "golden" else bucket_of_state(row.state)
+            entity_counts = counts[row.entity]
+            entity_counts[name] = entity_counts.get(name, 0) + row.rows
+        return [
+            Accounting.model_validate(
+                {"entity": header.entity, "source": header.source_rows, **counts[header.entity]}
+            )
+            for header in headers
+        ]
+
+
+def bucket_of_state(state: str | None) -> str:
+    """The accounting column of a golden row's latest row state; without one it is not loaded yet."""
+    if state is None or state == "retried":
+        return "not_loaded"
+    return Bucket.UNKNOWN.value if state == "intent" else Bucket(state).value

@@ -1,0 +1,256 @@
+"""The journal's tables. Instants are UTC; personal data only in sealed columns (`*_image`, `payload`, `value`)."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+
+def _at(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _text(name: str, *, nullable: bool = False, primary_key: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=nullable, primary_key=primary_key)
+
+
+run = Table(
+    "run",
+    metadata,
+    _text("run_id", primary_key=True),
+    _text("project_id"),
+    _text("phase"),
+    _text("entity", nullable=True),
+    _text("wave"),
+    _text("state"),
+    _at("started_at"),
+    _at("ended_at", nullable=True),
+    _text("host"),
+    Column("pid", Integer, nullable=False),
+    _text("code_version"),
+    Column("summary", JSONB, nullable=False),
+    Index("ix_run_latest", "project_id", "phase", "started_at"),
+)
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("run_id", Text, ForeignKey("run.run_id"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    _text("id"),
+    _text("level"),
+    Column("body", JSONB, nullable=False),
+)
+
+gate = Table(
+    "gate",
+    metadata,
+    Column("seq", BigInteger, Identity(), primary_key=True),
+    _text("project_id"),
+    Column("run_id", Text, ForeignKey("run.run_id"), nullable=False),
+    _text("gate"),
+    _text("wave"),
+    _text("verdict"),
+    Column("result", JSONB, nullable=False),
+    _at("judged_at"),
+    Index("ix_gate_latest", "project_id", "gate", "seq"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True),
+    _text("project_id", primary_key=True),
+    _at("at"),
+    _text("who"),
+    _text("action"),
+    _text("subject"),
+    Column("detail", JSONB, nullable=False),
+    _text("previous_hash"),
+    _text("hash"),
+)
+
+person = Table(
+    "person",
+    metadata,
+    _text("project_id", primary_key=True),
+    _text("name", primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("code_hash", LargeBinary, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    _at("created_at"),
+    _at("revoked_at", nullable=True),
+)
+
+data_key = Table(
+    "data_key",
+    metadata,
+    _text("key_id", primary_key=True),
+    _text("project_id"),
+    Column("wrapped", LargeBinary, nullable=True),
+    _text("wrapped_by"),
+    _at("created_at"),
+    _at("destroyed_at", nullable=True),
+)
+
+# The ledger: where each source row is, before any load. One header an entity and wave, one line a source row.
+ledger = Table(
+    "ledger",
+    metadata,
+    _text("project_id", primary_key=True),
+    _text("entity", primary_key=True),
+    _text("wave", primary_key=True),
+    Column("ordinal", Integer, nullable=False),
+    Column("source_rows", BigInteger, nullable=False),
+    _at("recorded_at"),
+)
+
+source_row = Table(
+    "source_row",
+    metadata,
+    _text("project_id", primary_key=True),
+    _text("entity", primary_key=True),
+    _text("source_key", primary_key=True),
+    _text("wave"),
+    _text("disposition"),
+    _text("golden_key", nullable=True),
+    _text("reason_code", nullable=True),
+)
+
+# A migration key is assigned once and never derived: this table is its only source.
+key_assignment = Table(
+    "key_assignment",
+    metadata,
+    _text("project_id", primary_key=True),
+    _text("entity", primary_key=True),
+    _text("source_key", primary_key=True),
+    _text("migration_key"),
+    Index("ix_key_assignment_key", "project_id", "entity", "migration_key"),
+)
+
+plan = Table(
+    "plan",
+    metadata,
+    _text("plan_id", primary_key=True),
+    Column("seq", BigInteger, Identity(), nullable=False),
+    _text("project_id"),
+    _text("target"),
+    _text("wave"),
+    _text("state"),
+    _text("plan_hash"),
+    _text("key_id"),
+    Column("inputs", JSONB, nullable=False),
+    Column("counts", JSONB, nullable=False),
+    Column("estimate", JSONB, nullable=False),
+    _text("code_version"),
+    _at("created_at"),
+    Index("ix_plan_latest", "project_id", "target", "seq"),
+)
+
+plan_row = Table(
+    "plan_row",
+    metadata,
+    Column("plan_id", Text, ForeignKey("plan.plan_id"), primary_key=True),
+    _text("entity", primary_key=True),
+    Column("ordinal", BigInteger, primary_key=True),
+    _text("migration_key"),
+    _text("golden_key"),
+    _text("action"),
+    _text("reason_code", nullable=True),
+    _text("digest"),
+    Column("payload", LargeBinary, nullable=False),
+    Index("ix_plan_row_key", "plan_id", "entity", "migration_key", unique=True),
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("seq", BigInteger, Identity(), primary_key=True),
+    _text("project_id"),
+    Column("plan_id", Text, ForeignKey("plan.plan_id"), nullable=False),
+    _text("plan_hash"),
+    _text("person"),
+    _text("reason"),
+    _at("at"),
+)
+
+# One line an attempt at a row. Its state moves from intent to an outcome; a closed line never changes again.
+row_state = Table(
+    "row_state",
+    metadata,
+    _text("plan_id", primary_key=True),
+    _text("entity", primary_key=True),
+    _text("migration_key", primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    _text("state"),
+    _text("run_id"),
+    _text("digest"),
+    Column("before_image", LargeBinary, nullable=True),
+    Column("after_image", LargeBinary, nullable=True),
+    _text("target_id", nullable=True),
+    _text("reason_code", nullable=True),
+    _text("message", nullable=True),
+    _at("intent_at"),
+    _at("ended_at", nullable=True),
+)
+Index("ix_row_state_open", row_state.c.plan_id, row_state.c.entity, row_state.c.state)
+
+# The crosswalk's last leg: which record of a target a migration key stands for, and what we last saw stored there.
+target_record = Table(
+    "target_record",
+    metadata,
+    _text("project_id", primary_key=True),
+    _text("target", primary_key=True),
+    _text("entity", primary_key=True),
+    _text("migration_key", primary_key=True),
+    _text("target_id"),
+    _text("plan_id"),
+    Column("step", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    _text("project_id", primary_key=True),
+    _text("name", primary_key=True),
+    Column("fence", BigInteger, nullable=False),
+    Column("holder", JSONB, nullable=False),
+    _at("acquired_at"),
+    _at("expires_at"),
+)
+
+token_bucket = Table(
+    "token_bucket",
+    metadata,
+    _text("project_id", primary_key=True),
+    _text("system", primary_key=True),
+    Column("tokens", Float, nullable=False),
+    _at("refilled_at"),
+)
+
+access_token = Table(
+    "access_token",
+    metadata,
+    _text("project_id", primary_key=True),
+    _text("system", primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    _text("key_id"),
+    _at("expires_at"),
+)
