@@ -1,0 +1,62 @@
+"""Fixtures for every test: one PostgreSQL server a session, a fresh database a test, a clean environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from rollout.project import postgres
+
+# Read before the environment is scrubbed.
+_OWN_SERVER = os.environ.get("ROLLOUT_TEST_DATABASE_URL")
+_DIRECTORY = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The controller chooses the folder of the session's server; workers are told."""
+    worker = getattr(config, "workerinput", None)
+    config.stash[_DIRECTORY] = Path(
+        worker["rollout_postgres"] if worker else tempfile.mkdtemp(prefix="rollout-test-postgres-")
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    node.workerinput["rollout_postgres"] = str(node.config.stash[_DIRECTORY])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The controller outlives its workers and stops what the first of them started."""
+    if not hasattr(config, "workerinput"):
+        postgres.stop(config.stash[_DIRECTORY])
+        shutil.rmtree(config.stash[_DIRECTORY])
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("ROLLOUT_", "PREFECT_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def pg_server_url(request: pytest.FixtureRequest) -> str:
+    """One server for the session, shared by all workers; ROLLOUT_TEST_DATABASE_URL takes its place."""
+    # Durability is tested on servers of their own; here it would only cost time.
+    return _OWN_SERVER or postgres.start(request.config.stash[_DIRECTORY], settings={"fsync": "off"})
+
+
+@pytest.fixture
+def pg_url(pg_server_url: str) -> Iterator[str]:
+    """A fresh, empty database: a plain ``postgresql://`` URL."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(pg_server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield postgres.with_database(pg_server_url, name)
+    with psycopg.connect(pg_server_url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
