@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from rollout.project import postgres
 
 # Read before the environment is scrubbed.

@@ -22,9 +22,9 @@ import shlex
 import shutil
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,15 +151,14 @@ def stop(directory: Path) -> bool:
             return False
         try:
             running.process.send_signal(signal.SIGINT)  # PostgreSQL's "fast" shutdown: sessions end, data is flushed
-            running.process.wait(_STOP_TIMEOUT_S)
         except psutil.NoSuchProcess:
-            pass
-        except psutil.TimeoutExpired as error:
+            return True
+        if _still_alive([running.process], _STOP_TIMEOUT_S):
             raise Retryable(
                 f"the embedded PostgreSQL (pid {running.process.pid}) did not stop within {_STOP_TIMEOUT_S} s",
                 where=str(files.log),
                 hint="look at the log, then stop it again",
-            ) from error
+            )
         return True
 
 
@@ -287,8 +286,7 @@ def _clear_stale(files: _Files) -> None:
     if not files.pid_file.exists():
         return
     left = [process for process in psutil.process_iter() if _works_in(process, files.data)]
-    _, alive = psutil.wait_procs(left, timeout=_LEFTOVER_TIMEOUT_S)
-    if alive:
+    if alive := _still_alive(left, _LEFTOVER_TIMEOUT_S):
         raise Retryable(
             f"processes of a killed PostgreSQL are still at work: {', '.join(str(process.pid) for process in alive)}",
             where=str(files.data),
@@ -300,6 +298,23 @@ def _clear_stale(files: _Files) -> None:
         pid = 0  # cut off while being written
     if pid == 0 or psutil.pid_exists(pid):
         files.pid_file.unlink()
+
+
+def _still_alive(processes: Iterable[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Wait for processes to end; those that did not. A zombie has ended: in a container nobody may ever reap it."""
+    end = time.monotonic() + timeout_s
+    while alive := [process for process in processes if _alive(process)]:
+        if time.monotonic() > end:
+            break
+        time.sleep(0.02)
+    return alive
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _works_in(process: psutil.Process, data: Path) -> bool:
@@ -318,8 +333,8 @@ def _launch(files: _Files, programs: Binaries, settings: Mapping[str, str]) -> N
     for _ in range(5):
         port = int(preferred) if preferred and _free(int(preferred)) else _free_port()
         options = shlex.join(f"--{name}={value}" for name, value in {**settings, "port": str(port)}.items())
-        command = [programs.path("pg_ctl"), "start", "-w", "-t", str(_START_TIMEOUT_S), "-D", files.data]
-        result = account.run([*command, "-l", files.log, "-o", options], timeout_s=_START_TIMEOUT_S + 10)
+        arguments = ["start", "-w", "-t", str(_START_TIMEOUT_S), "-D", str(files.data), "-l", str(files.log)]
+        result = account.run([programs.path("pg_ctl"), *arguments, "-o", options], timeout_s=_START_TIMEOUT_S + 10)
         if result.returncode == 0:
             break
         if _free(port):  # the port was not what it failed on
