@@ -1,4 +1,4 @@
-"""The audit trail: who did what, when. Each entry's hash covers the entry before it, so that a gap or a change shows."""
+"""The audit trail: who did what, when. Each entry's hash covers the one before it, so that a gap or a change shows."""
 
 from __future__ import annotations
 

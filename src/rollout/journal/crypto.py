@@ -69,7 +69,9 @@ class KeyRing:
                 try:
                     return AESGCM(key).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], label.encode())
                 except InvalidTag as error:
-                    raise ConfigError(f"data key {label} is damaged", hint="restore the journal from a backup") from error
+                    raise ConfigError(
+                        f"data key {label} is damaged", hint="restore the journal from a backup"
+                    ) from error
         raise ConfigError(
             f"data key {label} is wrapped by key {wrapped_by}, which ROLLOUT_KEYS does not hold",
             hint="add the old key behind the current one in ROLLOUT_KEYS, or restore the workspace's key file",

@@ -94,9 +94,7 @@ class Ledger:
             entity_counts = counts[row.entity]
             entity_counts[name] = entity_counts.get(name, 0) + row.rows
         return [
-            Accounting.model_validate(
-                {"entity": header.entity, "source": header.source_rows, **counts[header.entity]}
-            )
+            Accounting.model_validate({"entity": header.entity, "source": header.source_rows, **counts[header.entity]})
             for header in headers
         ]
 

@@ -244,13 +244,3 @@ token_bucket = Table(
     Column("tokens", Float, nullable=False),
     _at("refilled_at"),
 )
-
-access_token = Table(
-    "access_token",
-    metadata,
-    _text("project_id", primary_key=True),
-    _text("system", primary_key=True),
-    Column("sealed", LargeBinary, nullable=False),
-    _text("key_id"),
-    _at("expires_at"),
-)

@@ -1,0 +1,83 @@
+"""People and their personal codes. Only a scrypt hash is kept; a code is shown once, when it is made."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from datetime import UTC, datetime
+
+from sqlalchemy import insert, select, update
+
+from rollout.errors import ApprovalError, ConfigError
+from rollout.journal.schema import person
+from rollout.journal.store import Journal
+
+MAX_FAILURES = 10
+"""Wrong codes in a row after which a person needs a new one."""
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Without characters that look alike."""
+
+
+def add(journal: Journal, name: str) -> str:
+    """Add a person, or give them a new code; answers the code."""
+    if not name.strip():
+        raise ConfigError("a person needs a name", hint="rollout people add NAME")
+    code = "-".join("".join(secrets.choice(ALPHABET) for _ in range(5)) for _ in range(3))
+    salt = os.urandom(16)
+    values = {"salt": salt, "code_hash": _hash(code, salt), "failures": 0, "revoked_at": None}
+    with journal.transaction() as connection:
+        known = connection.execute(
+            update(person).where(person.c.project_id == journal.project_id, person.c.name == name).values(**values)
+        ).rowcount
+        if not known:
+            connection.execute(
+                insert(person).values(project_id=journal.project_id, name=name, created_at=datetime.now(UTC), **values)
+            )
+    journal.audit(name, "people.code_made", name)
+    return code
+
+
+def names(journal: Journal) -> list[str]:
+    """People who may decide."""
+    query = select(person.c.name).where(person.c.project_id == journal.project_id, person.c.revoked_at.is_(None))
+    with journal.transaction() as connection:
+        return sorted(connection.execute(query).scalars())
+
+
+def revoke(journal: Journal, name: str) -> None:
+    """A person may no longer decide; what they decided stays."""
+    with journal.transaction() as connection:
+        known = connection.execute(
+            update(person)
+            .where(person.c.project_id == journal.project_id, person.c.name == name)
+            .values(revoked_at=datetime.now(UTC))
+        ).rowcount
+    if not known:
+        raise ConfigError(f"nobody is called '{name}' here", hint="see `rollout people list`")
+    journal.audit(name, "people.revoked", name)
+
+
+def check(journal: Journal, name: str, code: str) -> None:
+    """Raise ApprovalError unless the code is that person's."""
+    where = (person.c.project_id == journal.project_id, person.c.name == name, person.c.revoked_at.is_(None))
+    with journal.transaction() as connection:
+        row = connection.execute(select(person).where(*where).with_for_update()).first()
+        right = row is not None and hmac.compare_digest(row.code_hash, _hash(code, row.salt))
+        locked = row is not None and row.failures >= MAX_FAILURES
+        if row is not None and not locked:
+            connection.execute(update(person).where(*where).values(failures=0 if right else row.failures + 1))
+    if locked:
+        raise ApprovalError(
+            f"'{name}' gave a wrong code {MAX_FAILURES} times", hint=f"make a new one: rollout people add {name}"
+        )
+    if not right:
+        raise ApprovalError(
+            f"'{name}' and the code do not belong together",
+            hint="check the name with `rollout people list`; a lost code is replaced by `rollout people add NAME`",
+        )
+
+
+def _hash(code: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(code.strip().lower().encode(), salt=salt, n=2**14, r=8, p=1)

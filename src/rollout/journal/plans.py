@@ -1,0 +1,232 @@
+"""Plans, their rows and their approvals, as the journal keeps them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, desc, func, insert, select, text, update
+
+import rollout
+from rollout.journal import schema
+from rollout.journal.engine import driver_cursor
+
+
+@dataclass(frozen=True)
+class PlanRecord:
+    """A plan's header."""
+
+    plan_id: str
+    target: str
+    wave: str
+    state: str
+    plan_hash: str
+    key_id: str
+    inputs: dict[str, Any]
+    counts: dict[str, dict[str, int]]
+    estimate: dict[str, Any]
+    code_version: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class StoredRow:
+    """A plan's row, its payload still sealed."""
+
+    ordinal: int
+    migration_key: str
+    golden_key: str
+    action: str
+    reason_code: str | None
+    digest: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class ApprovalRecord:
+    """Who approved a plan."""
+
+    person: str
+    reason: str
+    plan_hash: str
+    at: datetime
+
+
+class Plans:
+    """The plans of a project."""
+
+    def __init__(self, project_id: str) -> None:
+        self._project_id = project_id
+
+    def create(self, connection: Connection, *, target: str, wave: str, key_id: str) -> str:
+        """Begin a plan; answers its id. It cannot be approved before it is sealed."""
+        plan_id = uuid.uuid4().hex[:12]
+        connection.execute(
+            insert(schema.plan).values(
+                plan_id=plan_id,
+                project_id=self._project_id,
+                target=target,
+                wave=wave,
+                state="draft",
+                plan_hash="",
+                key_id=key_id,
+                inputs={},
+                counts={},
+                estimate={},
+                code_version=rollout.__version__,
+                created_at=datetime.now(UTC),
+            )
+        )
+        return plan_id
+
+    def add_rows(self, connection: Connection, plan_id: str, entity: str, rows: Sequence[StoredRow]) -> None:
+        """Add rows to a draft."""
+        with driver_cursor(connection).copy(
+            "COPY plan_row (plan_id, entity, ordinal, migration_key, golden_key, action, reason_code, digest, payload)"
+            " FROM STDIN"
+        ) as copy:
+            for row in rows:
+                copy.write_row(
+                    (
+                        plan_id,
+                        entity,
+                        row.ordinal,
+                        row.migration_key,
+                        row.golden_key,
+                        row.action,
+                        row.reason_code,
+                        row.digest,
+                        row.payload,
+                    )
+                )
+
+    def seal(
+        self,
+        connection: Connection,
+        plan_id: str,
+        *,
+        plan_hash: str,
+        inputs: Mapping[str, Any],
+        counts: Mapping[str, Any],
+        estimate: Mapping[str, Any],
+    ) -> None:
+        """Finish a draft: from here on it is what people approve."""
+        connection.execute(
+            update(schema.plan)
+            .where(schema.plan.c.plan_id == plan_id, schema.plan.c.state == "draft")
+            .values(
+                state="proposed",
+                plan_hash=plan_hash,
+                inputs=dict(inputs),
+                counts=dict(counts),
+                estimate=dict(estimate),
+            )
+        )
+
+    def set_state(self, connection: Connection, plan_id: str, state: str) -> None:
+        """Move a plan on: proposed → approved → loading → applied."""
+        connection.execute(update(schema.plan).where(schema.plan.c.plan_id == plan_id).values(state=state))
+
+    def get(self, connection: Connection, plan_id: str) -> PlanRecord | None:
+        """One plan of this project."""
+        return self._one(connection, schema.plan.c.plan_id == plan_id)
+
+    def latest(self, connection: Connection, target: str, states: Sequence[str]) -> PlanRecord | None:
+        """The newest plan of a target in one of the states."""
+        return self._one(connection, schema.plan.c.target == target, schema.plan.c.state.in_(list(states)))
+
+    def _one(self, connection: Connection, *where: Any) -> PlanRecord | None:
+        row = (
+            connection.execute(
+                select(schema.plan)
+                .where(schema.plan.c.project_id == self._project_id, *where)
+                .order_by(desc(schema.plan.c.seq))
+                .limit(1)
+            )
+            .mappings()
+            .first()
+        )
+        return PlanRecord(**{name: row[name] for name in PlanRecord.__dataclass_fields__}) if row else None
+
+    def approve(self, connection: Connection, plan: PlanRecord, *, person: str, reason: str) -> None:
+        """Record an approval of the plan as it is now."""
+        connection.execute(
+            insert(schema.approval).values(
+                project_id=self._project_id,
+                plan_id=plan.plan_id,
+                plan_hash=plan.plan_hash,
+                person=person,
+                reason=reason,
+                at=datetime.now(UTC),
+            )
+        )
+        self.set_state(connection, plan.plan_id, "approved")
+
+    def approval(self, connection: Connection, plan: PlanRecord) -> ApprovalRecord | None:
+        """The newest approval that covers exactly this plan."""
+        table = schema.approval
+        row = (
+            connection.execute(
+                select(table)
+                .where(table.c.plan_id == plan.plan_id, table.c.plan_hash == plan.plan_hash)
+                .order_by(desc(table.c.seq))
+                .limit(1)
+            )
+            .mappings()
+            .first()
+        )
+        return ApprovalRecord(**{name: row[name] for name in ApprovalRecord.__dataclass_fields__}) if row else None
+
+    def rows(
+        self, connection: Connection, plan_id: str, entity: str, *, after: int = -1, limit: int
+    ) -> list[StoredRow]:
+        """Up to ``limit`` rows behind ordinal ``after``, in order."""
+        table = schema.plan_row
+        query = (
+            select(table)
+            .where(table.c.plan_id == plan_id, table.c.entity == entity, table.c.ordinal > after)
+            .order_by(table.c.ordinal)
+            .limit(limit)
+        )
+        return [_stored(row) for row in connection.execute(query).mappings()]
+
+    def open_rows(
+        self, connection: Connection, plan_id: str, entity: str, *, after: int, limit: int
+    ) -> list[StoredRow]:
+        """Up to ``limit`` rows behind ordinal ``after`` that no attempt has closed or is under way for."""
+        query = text("""
+            SELECT p.* FROM plan_row p
+            WHERE p.plan_id = :plan AND p.entity = :entity AND p.ordinal > :after
+              AND NOT EXISTS (
+                SELECT 1 FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity
+                  AND s.migration_key = p.migration_key AND s.state NOT IN ('retried', 'waiting'))
+            ORDER BY p.ordinal LIMIT :limit
+        """)
+        rows = connection.execute(query, {"plan": plan_id, "entity": entity, "after": after, "limit": limit}).mappings()
+        return [_stored(row) for row in rows]
+
+    def rows_by_key(
+        self, connection: Connection, plan_id: str, entity: str, migration_keys: Sequence[str]
+    ) -> dict[str, StoredRow]:
+        """Rows by migration key."""
+        table = schema.plan_row
+        query = select(table).where(
+            table.c.plan_id == plan_id, table.c.entity == entity, table.c.migration_key.in_(list(migration_keys))
+        )
+        return {row["migration_key"]: _stored(row) for row in connection.execute(query).mappings()}
+
+    def count(self, connection: Connection, plan_id: str, entity: str) -> int:
+        """Rows of an entity in a plan."""
+        query = (
+            select(func.count())
+            .select_from(schema.plan_row)
+            .where(schema.plan_row.c.plan_id == plan_id, schema.plan_row.c.entity == entity)
+        )
+        return connection.execute(query).scalar_one()
+
+
+def _stored(row: Mapping[Any, Any]) -> StoredRow:
+    return StoredRow(**{name: row[name] for name in StoredRow.__dataclass_fields__})

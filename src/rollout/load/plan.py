@@ -1,0 +1,200 @@
+"""For each golden record the fields that will change, decided three ways. Pure.
+
+Base is what we last saw stored (the after-image), theirs is what the target holds now, ours is what the sources say now.
+What people changed in the CRM is never overwritten silently: where they changed a field and the source did not, their
+value stays; where both did, the row is a conflict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rollout.model.entity import Values
+from rollout.model.target import Capabilities, TargetRecord
+
+
+class Action(StrEnum):
+    """What the plan does with a row."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UNCHANGED = "unchanged"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference field's parent, by migration key: its target id may not exist before the load."""
+
+    entity: str
+    migration_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRow:
+    """One row of a plan."""
+
+    migration_key: str
+    golden_key: str
+    action: Action
+    new: Values = field(default_factory=dict)
+    """Fields to set, references excluded."""
+    old: Values = field(default_factory=dict)
+    """The same fields as the target holds them now (updates), references included as target ids."""
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    """Reference fields to set."""
+    target_id: str | None = None
+    kept: tuple[str, ...] = ()
+    """Fields that people changed and the source did not: theirs stay."""
+    reason_code: str | None = None
+    message: str = ""
+
+    def payload(self) -> dict[str, object]:
+        """What is sealed in the journal and covered by the plan's hash."""
+        return {
+            "new": dict(self.new),
+            "old": dict(self.old),
+            "references": {name: [ref.entity, ref.migration_key] for name, ref in self.references.items()},
+            "target_id": self.target_id,
+            "kept": list(self.kept),
+            "message": self.message,
+        }
+
+    @classmethod
+    def from_payload(
+        cls, migration_key: str, golden_key: str, action: str, reason_code: str | None, payload: Mapping[str, object]
+    ) -> PlannedRow:
+        """Read back what :meth:`payload` wrote."""
+        body: dict = dict(payload)  # type: ignore[type-arg]
+        return cls(
+            migration_key=migration_key,
+            golden_key=golden_key,
+            action=Action(action),
+            new=body["new"],
+            old=body["old"],
+            references={name: Reference(*ref) for name, ref in body["references"].items()},
+            target_id=body["target_id"],
+            kept=tuple(body["kept"]),
+            reason_code=reason_code,
+            message=body["message"],
+        )
+
+
+def plan_row(
+    migration_key: str,
+    golden_key: str,
+    values: Values,
+    references: Mapping[str, Reference],
+    *,
+    current: Sequence[TargetRecord],
+    base: Values | None,
+    parent_ids: Mapping[Reference, str],
+) -> PlannedRow:
+    """Plan one golden record.
+
+    Args:
+        migration_key: Its migration key.
+        golden_key: Its golden key.
+        values: Its values, references excluded.
+        references: Its references that have a value.
+        current: Records of the target that carry the migration key.
+        base: The after-image of our last write, or None if we never wrote it.
+        parent_ids: Target ids of parents that are already loaded.
+    """
+    if len(current) > 1:
+        return PlannedRow(
+            migration_key,
+            golden_key,
+            Action.CONFLICT,
+            reason_code="duplicate_in_target",
+            message="several records carry this migration key: " + ", ".join(sorted(r.target_id for r in current)),
+        )
+    if not current:
+        if base is not None:
+            return PlannedRow(
+                migration_key,
+                golden_key,
+                Action.CONFLICT,
+                reason_code="record_gone",
+                message="we loaded this record, and somebody deleted it since",
+            )
+        given = {name: value for name, value in values.items() if value is not None}
+        return PlannedRow(migration_key, golden_key, Action.CREATE, new=given, references=references)
+    ours = {**values, **{name: parent_ids.get(ref) for name, ref in references.items()}}
+    changing, kept, clashing = three_way(ours, current[0].values, base)
+    if clashing:
+        return PlannedRow(
+            migration_key,
+            golden_key,
+            Action.CONFLICT,
+            target_id=current[0].target_id,
+            reason_code="changed_on_both_sides",
+            message=f"changed both in the CRM and in the source: {', '.join(clashing)}",
+        )
+    return PlannedRow(
+        migration_key,
+        golden_key,
+        Action.UPDATE if changing else Action.UNCHANGED,
+        new={name: value for name, value in changing.items() if name not in references},
+        old={name: current[0].values.get(name) for name in changing},
+        references={name: references[name] for name in changing if name in references},
+        target_id=current[0].target_id,
+        kept=tuple(kept),
+    )
+
+
+def three_way(ours: Values, theirs: Values, base: Values | None) -> tuple[dict[str, str | None], list[str], list[str]]:
+    """Compare what the sources say, what the target holds, and what we last saw stored.
+
+    Returns:
+        Fields to set with their values; fields that only people changed; fields that both changed.
+    """
+    differing = {name: value for name, value in ours.items() if theirs.get(name) != value}
+    if base is None:
+        return differing, [], []
+    edited = {name for name in differing if theirs.get(name) != base.get(name)}
+    kept = sorted(name for name in edited if differing[name] == base.get(name))
+    clashing = sorted(edited.difference(kept))
+    return {name: value for name, value in differing.items() if name not in edited}, kept, clashing
+
+
+class PlanHash:
+    """SHA-256 over a plan's inputs and, in order, every row's identity, action and keyed digest."""
+
+    def __init__(self, inputs: bytes) -> None:
+        self._hash = hashlib.sha256(inputs)
+
+    def add(self, entity: str, rows: Iterable[tuple[str, str, str]]) -> None:
+        """Add rows as (migration key, action, digest)."""
+        for row in rows:
+            self._hash.update("\x1f".join((entity, *row)).encode() + b"\x1e")
+
+    def hexdigest(self) -> str:
+        """The plan's hash."""
+        return self._hash.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a load will cost."""
+
+    calls: int
+    seconds: float
+    basis: str
+
+
+def estimate(
+    rows_to_send: Mapping[str, int], *, batch_rows: int, concurrency: int, call_s: float, capabilities: Capabilities
+) -> Estimate:
+    """Estimate a load from the number of rows to send, by entity, and the time a call was measured to take.
+
+    A batch costs two calls: the write, and reading back what was stored. The target's rate bounds calls a second.
+    """
+    calls = sum(2 * -(-rows // batch_rows) for rows in rows_to_send.values())
+    seconds = calls * call_s / concurrency
+    if capabilities.rate_per_s:
+        seconds = max(seconds, calls / capabilities.rate_per_s)
+    return Estimate(calls=calls, seconds=round(seconds, 1), basis=f"{call_s:.3f} s a call, {concurrency} at once")
