@@ -1,0 +1,171 @@
+"""What an assessment found, as data that documents, artifacts and the journal read. Counts are rows; shares are 0 to 1."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from rollout.model.base import Frozen
+from rollout.model.entity import FieldType
+from rollout.model.finding import Finding
+
+
+class Ratio(Frozen):
+    """A figure that can be recomputed: part of whole."""
+
+    part: int = Field(ge=0)
+    whole: int = Field(ge=0)
+
+    @property
+    def share(self) -> float | None:
+        """0 to 1; None where there is nothing to judge (never 100 % of nothing)."""
+        return self.part / self.whole if self.whole else None
+
+    def __add__(self, other: Ratio) -> Ratio:
+        """The ratio over both populations."""
+        return Ratio(part=self.part + other.part, whole=self.whole + other.whole)
+
+
+class FormatShare(Frozen):
+    """A pattern class (9 = digit, 中 = Chinese text, a… = letters), how many sampled rows have it, a masked example."""
+
+    pattern: str
+    rows: int
+    example: str
+
+
+class ValueCount(Frozen):
+    """A value of a column with a pick-list, and its rows (all rows, not sampled)."""
+
+    value: str
+    rows: int
+
+
+class FieldProfile(Frozen):
+    """One column of one source. ``filled`` leaves out blanks and placeholders."""
+
+    column: str
+    targets: tuple[str, ...] = Field(default=(), description="Fields of the entity that the mapping fills from it.")
+    label: str = ""
+    type: FieldType | None = Field(default=None, description="Of the first mapped field; None: unmapped.")
+    required: bool = False
+    personal: bool = False
+    rows: int
+    filled: int
+    placeholders: int
+    distinct: int
+    distinct_exact: bool = Field(default=True, description="False: estimated within some percent.")
+    min_length: int | None = None
+    max_length: int | None = None
+    invalid: int | None = Field(default=None, description="Rows whose value breaks the type's rule; None: not judged.")
+    too_long: int = 0
+    control: int = Field(default=0, description="Rows with control, line-break or invisible characters.")
+    full_width: int = Field(default=0, description="Rows with full-width letters or digits.")
+    formula: int = Field(default=0, description="Rows that a spreadsheet would take for a formula.")
+    formats: tuple[FormatShare, ...] = ()
+    more_formats: int = Field(default=0, description="Pattern classes beyond those listed.")
+    sampled: int = Field(default=0, description="Filled rows on which the format shares rest.")
+    values: tuple[ValueCount, ...] = ()
+
+    @property
+    def fill(self) -> Ratio:
+        """Filled rows of all rows."""
+        return Ratio(part=self.filled, whole=self.rows)
+
+
+class FileProfile(Frozen):
+    """One file of a source."""
+
+    path: str
+    rows: int
+    encoding: str = ""
+
+
+class ReferenceProfile(Frozen):
+    """A column that points to another entity, and how many rows point to no row of it."""
+
+    column: str
+    entity: str
+    rows: int = Field(description="Rows with a value.")
+    unknown: int
+
+
+class RequiredField(Frozen):
+    """A required field and the rows of a source that have no value for it."""
+
+    field: str
+    columns: tuple[str, ...]
+    missing: int
+
+
+class SourceProfile(Frozen):
+    """One source of one entity."""
+
+    name: str
+    rows: int
+    files: tuple[FileProfile, ...] = ()
+    fields: tuple[FieldProfile, ...] = ()
+    required: tuple[RequiredField, ...] = ()
+    references: tuple[ReferenceProfile, ...] = ()
+    row_key: tuple[str, ...] = ()
+    missing_columns: tuple[str, ...] = Field(default=(), description="Columns the mapping reads and the source lacks.")
+    duplicate_rows: int = Field(default=0, description="Rows equal to an earlier row in every column.")
+    repeated_keys: int = Field(default=0, description="Rows whose key an earlier row has.")
+    blank_keys: int = Field(default=0, description="Rows without a key.")
+    ready: int = Field(default=0, description="Rows with every required field filled and no invalid value.")
+
+    @property
+    def completeness(self) -> Ratio:
+        """Filled required values of all required values."""
+        whole = self.rows * len(self.required)
+        return Ratio(part=whole - sum(field.missing for field in self.required), whole=whole)
+
+    @property
+    def validity(self) -> Ratio:
+        """Valid values of all judged values (filled, with a type that has a rule)."""
+        judged = [field for field in self.fields if field.invalid is not None]
+        whole = sum(field.filled for field in judged)
+        return Ratio(part=whole - sum(field.invalid or 0 for field in judged), whole=whole)
+
+    @property
+    def uniqueness(self) -> Ratio:
+        """Rows with a key of their own of all rows."""
+        return Ratio(part=self.rows - self.repeated_keys - self.blank_keys, whole=self.rows)
+
+    @property
+    def readiness(self) -> Ratio:
+        """Rows that could be loaded as they are of all rows."""
+        return Ratio(part=self.ready, whole=self.rows)
+
+
+class EntityProfile(Frozen):
+    """One entity over all its sources."""
+
+    name: str
+    label: str
+    label_en: str = ""
+    sources: tuple[SourceProfile, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all sources."""
+        return sum(source.rows for source in self.sources)
+
+
+class Assessment(Frozen):
+    """The whole assessment; the data asset assessment report prints nothing else."""
+
+    project: str
+    company: str
+    company_en: str = ""
+    run_id: str = ""
+    assessed_at: datetime = Field(description="Aware, UTC.")
+    time_zone: str = "UTC"
+    entities: tuple[EntityProfile, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def sources(self) -> tuple[tuple[EntityProfile, SourceProfile], ...]:
+        """Every source with its entity, in load order."""
+        return tuple((entity, source) for entity in self.entities for source in entity.sources)
