@@ -43,6 +43,8 @@ class StoredRow:
     reason_code: str | None
     digest: str
     payload: bytes
+    attempt: int = 0
+    """Attempts there have been, where :meth:`Plans.open_rows` tells."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,10 @@ class Plans:
     ) -> list[StoredRow]:
         """Up to ``limit`` rows behind ordinal ``after`` that no attempt has closed or is under way for."""
         query = text("""
-            SELECT p.* FROM plan_row p
+            SELECT p.*, (
+                SELECT coalesce(max(s.attempt), 0) FROM row_state s WHERE s.plan_id = p.plan_id
+                  AND s.entity = p.entity AND s.migration_key = p.migration_key) AS attempt
+            FROM plan_row p
             WHERE p.plan_id = :plan AND p.entity = :entity AND p.ordinal > :after
               AND NOT EXISTS (
                 SELECT 1 FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity
@@ -229,4 +234,4 @@ class Plans:
 
 
 def _stored(row: Mapping[Any, Any]) -> StoredRow:
-    return StoredRow(**{name: row[name] for name in StoredRow.__dataclass_fields__})
+    return StoredRow(**{name: row[name] for name in StoredRow.__dataclass_fields__ if name in row})

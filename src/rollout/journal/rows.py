@@ -164,26 +164,40 @@ class RowStates:
 def remember_records(
     connection: Connection, project_id: str, target: str, states: RowStates, outcomes: Sequence[Outcome]
 ) -> None:
-    """Write the crosswalk's last leg for rows that landed."""
-    landed = [outcome for outcome in outcomes if outcome.target_id and outcome.after_image is not None]
-    if not landed:
-        return
-    driver_cursor(connection).execute(
-        "INSERT INTO target_record (project_id, target, entity, plan_id, step, migration_key, target_id, attempt)"
-        " SELECT %s, %s, %s, %s, %s, * FROM unnest(%s::text[], %s::text[], %s::int[])"
-        " ON CONFLICT (project_id, target, entity, migration_key) DO UPDATE SET target_id = excluded.target_id,"
-        " plan_id = excluded.plan_id, step = excluded.step, attempt = excluded.attempt",
-        (
-            project_id,
-            target,
-            states.entity,
-            states.plan_id,
-            STEP,
-            [outcome.migration_key for outcome in landed],
-            [outcome.target_id for outcome in landed],
-            [outcome.attempt for outcome in landed],
-        ),
-    )
+    """Write the crosswalk's last leg for rows that are in the target.
+
+    A record found as planned without a call (no after-image) is only added, so that an older after-image stays known.
+    """
+    for known, statement in (
+        ([o for o in outcomes if o.target_id and o.after_image is not None], _REMEMBER + _REPLACE),
+        ([o for o in outcomes if o.target_id and o.after_image is None and o.state == "unchanged"], _REMEMBER + _KEEP),
+    ):
+        if known:
+            driver_cursor(connection).execute(
+                statement,
+                (
+                    project_id,
+                    target,
+                    states.entity,
+                    states.plan_id,
+                    STEP,
+                    [outcome.migration_key for outcome in known],
+                    [outcome.target_id for outcome in known],
+                    [outcome.attempt for outcome in known],
+                ),
+            )
+
+
+_REMEMBER = (
+    "INSERT INTO target_record (project_id, target, entity, plan_id, step, migration_key, target_id, attempt)"
+    " SELECT %s, %s, %s, %s, %s, * FROM unnest(%s::text[], %s::text[], %s::int[])"
+    " ON CONFLICT (project_id, target, entity, migration_key) "
+)
+_REPLACE = (
+    "DO UPDATE SET target_id = excluded.target_id, plan_id = excluded.plan_id,"
+    " step = excluded.step, attempt = excluded.attempt"
+)
+_KEEP = "DO NOTHING"
 
 
 def loaded_records(

@@ -1,8 +1,8 @@
 """For each golden record the fields that will change, decided three ways. Pure.
 
-Base is what we last saw stored (the after-image), theirs is what the target holds now, ours is what the sources say now.
-What people changed in the CRM is never overwritten silently: where they changed a field and the source did not, their
-value stays; where both did, the row is a conflict.
+Base is what we last saw stored (the after-image), theirs is what the target holds now, ours is what the sources say
+now. What people changed in the CRM is never overwritten silently: where they changed a field and the source did not,
+their value stays; where both did, the row is a conflict.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def estimate(
 ) -> Estimate:
     """Estimate a load from the number of rows to send, by entity, and the time a call was measured to take.
 
-    A batch costs two calls: the write, and reading back what was stored. The target's rate bounds calls a second.
+    A batch costs two calls, the write and the read-back. The target's rate bounds calls a second.
     """
     calls = sum(2 * -(-rows // batch_rows) for rows in rows_to_send.values())
     seconds = calls * call_s / concurrency

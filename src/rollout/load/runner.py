@@ -1,0 +1,95 @@
+"""Loads one entity of an approved plan: first what an earlier run left open, then the rest, several batches at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import datetime
+
+from rollout.errors import DriftError
+from rollout.journal.plans import Plans, StoredRow
+from rollout.load.machine import RowState
+from rollout.load.sending import Sender
+from rollout.load.work import LoadScope
+
+MIN_CONFLICTS = 3
+"""So many conflicts never stop a load, however small it is."""
+
+
+class EntityLoad:
+    """The load of one entity. Run it under the lease that its scope carries."""
+
+    def __init__(
+        self,
+        scope: LoadScope,
+        *,
+        batch_rows: int,
+        concurrency: int,
+        max_conflict_share: float,
+        advance: Callable[[int], None],
+    ) -> None:
+        self._scope = scope
+        self._batch_rows = batch_rows
+        self._concurrency = concurrency
+        self._max_conflict_share = max_conflict_share
+        self._advance = advance
+        self._plans = Plans(scope.journal.project_id)
+        self._sender = Sender(scope)
+        self.states: Counter[RowState] = Counter()
+        """What this run decided."""
+
+    def run(self) -> None:
+        """Take every row of the plan to an outcome, or raise and leave the rest for the next run."""
+        for stored in self._open_batches():
+            self._note(self._sender.resume(stored))
+        self._run_batches(self._fresh_batches())
+
+    def _open_batches(self) -> Iterator[list[tuple[StoredRow, int, datetime]]]:
+        scope = self._scope
+        with scope.journal.transaction() as connection:
+            lines = scope.states.open_lines(connection)
+        for start in range(0, len(lines), self._batch_rows):
+            part = lines[start : start + self._batch_rows]
+            with scope.journal.transaction() as connection:
+                rows = self._plans.rows_by_key(
+                    connection, scope.plan.plan_id, scope.entity, [line.migration_key for line in part]
+                )
+            yield [(rows[line.migration_key], line.attempt, line.intent_at) for line in part]
+
+    def _fresh_batches(self) -> Iterator[Sequence[StoredRow]]:
+        scope, after = self._scope, -1
+        page_rows = self._batch_rows * self._concurrency * 2
+        while True:
+            with scope.journal.transaction() as connection:
+                page = self._plans.open_rows(connection, scope.plan.plan_id, scope.entity, after=after, limit=page_rows)
+            if not page:
+                return
+            after = page[-1].ordinal
+            for start in range(0, len(page), self._batch_rows):
+                yield page[start : start + self._batch_rows]
+
+    def _run_batches(self, batches: Iterator[Sequence[StoredRow]]) -> None:
+        """Keep ``concurrency`` batches under way. The first error stops new ones; those under way are waited for."""
+        with ThreadPoolExecutor(max_workers=self._concurrency, thread_name_prefix=f"load-{self._scope.entity}") as pool:
+            under_way: set[Future[list[RowState]]] = set()
+            for batch in batches:
+                under_way.add(pool.submit(self._sender.apply, batch))
+                if len(under_way) > self._concurrency:
+                    done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        self._note(future.result())
+            for future in under_way:
+                self._note(future.result())
+
+    def _note(self, states: Sequence[RowState]) -> None:
+        self.states.update(states)
+        self._advance(sum(1 for state in states if state is not RowState.RETRIED))
+        counts = self._scope.plan.counts.get(self._scope.entity, {})
+        planned, drifted = sum(counts.values()), self.states[RowState.CONFLICT] - counts.get("conflict", 0)
+        if drifted > max(self._max_conflict_share * planned, MIN_CONFLICTS):
+            raise DriftError(
+                f"{drifted} of {planned} rows hold neither what the plan saw nor what it wants",
+                where=self._scope.entity,
+                hint="somebody changed the target since the plan: make a new plan with `rollout plan`",
+            )
