@@ -1,0 +1,232 @@
+"""The CRM's API: JSON over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query
+from sqlalchemy import select, text
+
+from rollout.testbed import reading
+from rollout.testbed.dependencies import Caller, CrmPart
+from rollout.testbed.entities import ENTITIES, MAX_KEY_LENGTH, Entity, Field, Kind, format_id, parse_id
+from rollout.testbed.messages import (
+    MAX_PAGE_ROWS,
+    Batch,
+    BatchAnswer,
+    Change,
+    Count,
+    Credentials,
+    Description,
+    EntityDescription,
+    EntityName,
+    FieldDescription,
+    Health,
+    History,
+    Keys,
+    NewRecord,
+    Operation,
+    Page,
+    Record,
+    Records,
+    RefusalBody,
+    RowOutcome,
+    Status,
+    Token,
+    User,
+    Users,
+)
+from rollout.testbed.tables import users
+from rollout.testbed.validation import Problem, Reason
+from rollout.testbed.writing import Outcome, Row, delete_record, write_rows
+
+router = APIRouter(prefix="/api")
+RecordId = Annotated[str, "Such as `A-1001`."]
+_STATUS_OF = {Reason.NOT_FOUND: 404, Reason.VERSION_CHANGED: 409, Reason.KEY_EXISTS: 409, Reason.REFERENCED: 409}
+_REFUSALS: dict[int | str, dict[str, object]] = {status: {"model": RefusalBody} for status in (404, 409)}
+
+
+@router.get("/health", tags=["service"], summary="Is the CRM up?")
+def health(crm: CrmPart) -> Health:
+    """Asks the database too. Needs no token."""
+    with crm.engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    return Health()
+
+
+@router.post("/token", tags=["service"], summary="Log in", responses={401: {"description": "Wrong login or password."}})
+def token(credentials: Credentials, crm: CrmPart) -> Token:
+    """Login and password become a bearer token, valid for a while."""
+    grant = crm.sessions.log_in(credentials.username, credentials.password)
+    if grant is None:
+        raise HTTPException(401, "wrong login or password", headers={"WWW-Authenticate": "Bearer"})
+    return Token(access_token=grant.token, expires_in=grant.lifetime_s, expires_at=grant.expires_at)
+
+
+@router.get("/describe", tags=["service"], summary="Entities and their fields")
+def describe(caller: Caller) -> Description:
+    """Types, required fields, lengths, pick-lists and references, as the CRM enforces them."""
+    del caller
+    return Description(
+        entities={
+            entity.name: EntityDescription(label=entity.label, fields=_describe(entity)) for entity in ENTITIES.values()
+        }
+    )
+
+
+@router.get("/users", tags=["service"], summary="Users")
+def list_users(caller: Caller, crm: CrmPart) -> Users:
+    """Logins that records may be owned by."""
+    del caller
+    with crm.engine.connect() as connection:
+        found = connection.execute(select(users.c.login, users.c.name, users.c.active).order_by(users.c.login))
+        return Users(users=[User(login=row.login, name=row.name, active=row.active) for row in found])
+
+
+@router.post("/{entity}/batch", tags=["bulk"], summary="Create and update records by migration key")
+def batch(entity: EntityName, batch: Batch, caller: Caller, crm: CrmPart) -> BatchAnswer:
+    """Store up to 200 rows; each succeeds or fails for itself.
+
+    * `created`, `updated`, `unchanged`: the record is as asked.
+    * `rejected`: the row was refused (`reason`, `message`); nothing of it was stored.
+    * `conflict`: another record holds the migration key, or the record's version is not the expected one.
+
+    Everything is committed before the answer is sent. After 429 and 503 nothing was stored; after any other failure,
+    or no answer, look the keys up before sending again.
+    """
+    rows = [Row(row.migration_key, row.op, row.fields, row.id, row.expected_version) for row in batch.rows]
+    return BatchAnswer(outcomes=[_outcome(done) for done in write_rows(crm.engine, ENTITIES[entity], rows, caller)])
+
+
+@router.post("/{entity}/lookup", tags=["bulk"], summary="Records by migration key")
+def lookup(entity: EntityName, keys: Keys, caller: Caller, crm: CrmPart) -> Records:
+    """Keys are compared exactly; those that no record holds are left out."""
+    del caller
+    with crm.engine.connect() as connection:
+        return Records(records=reading.by_keys(connection, ENTITIES[entity], keys.migration_keys))
+
+
+@router.get("/{entity}/count", tags=["bulk"], summary="How many records there are")
+def count(entity: EntityName, caller: Caller, crm: CrmPart) -> Count:
+    """With and without migration key."""
+    del caller
+    with crm.engine.connect() as connection:
+        return Count(count=reading.count(connection, ENTITIES[entity]))
+
+
+@router.get("/{entity}", tags=["bulk"], summary="All records, a page at a time", responses={404: _REFUSALS[404]})
+def page(
+    entity: EntityName,
+    caller: Caller,
+    crm: CrmPart,
+    after: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE_ROWS)] = 500,
+) -> Page:
+    """In the order of ids: records created meanwhile come last, none is seen twice or passed over."""
+    del caller
+    kept = ENTITIES[entity]
+    start = _number(kept, after) if after is not None else 0
+    with crm.engine.connect() as connection:
+        records = reading.page(connection, kept, after=start, limit=limit)
+    return Page(records=records, next=records[-1].id if len(records) == limit else None)
+
+
+@router.post(
+    "/{entity}", tags=["records"], summary="Create a record as a user does", status_code=201, responses=_REFUSALS
+)
+def create(entity: EntityName, record: NewRecord, caller: Caller, crm: CrmPart) -> Record:
+    """Without migration key."""
+    return _single(crm, ENTITIES[entity], Row(None, Operation.CREATE, record.fields), caller)
+
+
+@router.get("/{entity}/{record_id}", tags=["records"], summary="One record", responses={404: _REFUSALS[404]})
+def get(entity: EntityName, record_id: RecordId, caller: Caller, crm: CrmPart) -> Record:
+    """The record as it is now."""
+    del caller
+    return _get(crm, ENTITIES[entity], record_id)
+
+
+@router.patch("/{entity}/{record_id}", tags=["records"], summary="Change a record as a user does", responses=_REFUSALS)
+def change(entity: EntityName, record_id: RecordId, change: Change, caller: Caller, crm: CrmPart) -> Record:
+    """Fields not named stay as they are; null clears one."""
+    row = Row(None, Operation.UPDATE, change.fields, record_id, change.expected_version)
+    return _single(crm, ENTITIES[entity], row, caller)
+
+
+@router.delete(
+    "/{entity}/{record_id}", tags=["records"], summary="Delete a record", status_code=204, responses=_REFUSALS
+)
+def delete(entity: EntityName, record_id: RecordId, caller: Caller, crm: CrmPart) -> None:
+    """Refused (409) while other records refer to it. Its history stays."""
+    kept = ENTITIES[entity]
+    problem = delete_record(crm.engine, kept, _number(kept, record_id), caller)
+    if problem:
+        raise _refusal(problem)
+
+
+@router.get("/{entity}/{record_id}/history", tags=["records"], summary="Who changed what when")
+def history(entity: EntityName, record_id: RecordId, caller: Caller, crm: CrmPart) -> History:
+    """The latest change first; also of deleted records."""
+    del caller
+    kept = ENTITIES[entity]
+    with crm.engine.connect() as connection:
+        return History(entries=reading.record_history(connection, kept, _number(kept, record_id)))
+
+
+def _describe(entity: Entity) -> list[FieldDescription]:
+    key = Field("migration_key", "迁移键", max_length=MAX_KEY_LENGTH)
+    return [_describe_field(field, unique=False) for field in entity.fields] + [_describe_field(key, unique=True)]
+
+
+def _describe_field(field: Field, *, unique: bool) -> FieldDescription:
+    return FieldDescription(
+        name=field.name,
+        label=field.label,
+        type=Kind(field.kind),
+        required=field.required,
+        max_length=field.max_length,
+        picklist=list(field.picklist),
+        references=field.references,
+        unique=unique,
+        writable=True,
+    )
+
+
+def _outcome(done: Outcome) -> RowOutcome:
+    return RowOutcome(
+        migration_key=done.row.key or "",
+        status=done.status,
+        id=done.id,
+        version=done.version,
+        reason=done.problem.reason if done.problem else None,
+        message=done.problem.message if done.problem else "",
+    )
+
+
+def _single(crm: CrmPart, entity: Entity, row: Row, by: str) -> Record:
+    """Store one row and answer with the record as stored."""
+    done = write_rows(crm.engine, entity, [row], by)[0]
+    if done.status in (Status.REJECTED, Status.CONFLICT):
+        raise _refusal(done.problem or Problem(Reason.NOT_FOUND, "refused"))
+    return _get(crm, entity, done.id or "")
+
+
+def _get(crm: CrmPart, entity: Entity, record_id: str) -> Record:
+    number = _number(entity, record_id)
+    with crm.engine.connect() as connection:
+        record = reading.by_id(connection, entity, number)
+    if record is None:
+        raise _refusal(Problem(Reason.NOT_FOUND, f"no {entity.label} '{format_id(entity, number)}'"))
+    return record
+
+
+def _number(entity: Entity, record_id: str) -> int:
+    number = parse_id(entity, record_id)
+    if number is None:
+        raise _refusal(Problem(Reason.NOT_FOUND, f"no {entity.label} has an id like '{record_id}'"))
+    return number
+
+
+def _refusal(problem: Problem) -> HTTPException:
+    detail = {"reason": problem.reason.value, "message": problem.message}
+    return HTTPException(_STATUS_OF.get(problem.reason, 422), detail)

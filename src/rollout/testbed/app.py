@@ -1,0 +1,70 @@
+"""The CRM as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+
+from rollout.testbed import api, faults, pages, tables
+from rollout.testbed.dependencies import Crm
+from rollout.testbed.sessions import Sessions
+
+_ROLLED_BACK = ("40P01", "40001")  # deadlock_detected, serialization_failure
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the CRM is run. ``token_lifetime_s``: how long a login holds."""
+
+    database_url: str
+    password: str
+    token_lifetime_s: int = 3600
+    with_faults: bool = False
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = _utc_now) -> FastAPI:
+    """Build the application; tables and made-up users are created when it starts."""
+    engine = tables.connect(settings.database_url)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        tables.create_all(engine, settings.password)
+        yield
+        engine.dispose()
+
+    app = FastAPI(
+        title="Testbed CRM",
+        summary="A small real CRM with made-up users, for trying out a migration.",
+        version="1.0",
+        lifespan=lifespan,
+        # Their pages load scripts from the network; the document itself is at /openapi.json.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.crm = Crm(engine, Sessions(engine, lifetime_s=settings.token_lifetime_s, clock=clock))
+    app.add_exception_handler(OperationalError, _database_error)
+    if settings.with_faults:
+        app.state.fault_plan = faults.FaultPlan()
+        app.include_router(faults.router)
+        app.add_middleware(faults.FaultMiddleware, plan=app.state.fault_plan)
+    app.include_router(api.router)
+    app.include_router(pages.router, include_in_schema=False)
+    return app
+
+
+def _database_error(_: Request, error: Exception) -> JSONResponse:
+    """503 only where the database says that it rolled back; otherwise nobody knows what was stored."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if state in _ROLLED_BACK:
+        return JSONResponse({"detail": "busy, nothing was stored"}, 503, headers={"Retry-After": "1"})
+    return JSONResponse({"detail": "the database failed"}, 500)

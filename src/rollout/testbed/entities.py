@@ -1,0 +1,133 @@
+"""What the CRM keeps: its entities and fields, as data. Tables, validation, describe and pages derive from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Types of fields, by the names the API uses."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    PHONE = "phone"
+    EMAIL = "email"
+    USCC = "uscc"
+    PICKLIST = "picklist"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field that users may set."""
+
+    name: str
+    label: str
+    kind: Kind = Kind.TEXT
+    required: bool = False
+    max_length: int | None = None
+    picklist: tuple[str, ...] = ()
+    references: str | None = None
+    user_login: bool = False
+    """The value must be the login of an active user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A kind of record. ``prefix`` starts its ids, so that an id never passes for another entity's."""
+
+    name: str
+    label: str
+    prefix: str
+    fields: tuple[Field, ...]
+
+    def field(self, name: str) -> Field | None:
+        """The field of this name."""
+        return next((field for field in self.fields if field.name == name), None)
+
+
+MAX_KEY_LENGTH = 100
+
+ACCOUNT = Entity(
+    "account",
+    "客户",
+    "A-",
+    (
+        Field("name", "客户名称", required=True, max_length=200),
+        Field("uscc", "统一社会信用代码", Kind.USCC, max_length=18),
+        Field(
+            "industry",
+            "行业",
+            Kind.PICKLIST,
+            picklist=("机械制造", "电子电器", "化工", "汽车零部件", "食品饮料", "医疗器械", "建筑材料", "其他"),
+        ),
+        Field(
+            "region",
+            "区域",
+            Kind.PICKLIST,
+            required=True,
+            picklist=("华东", "华南", "华北", "华中", "西南", "西北", "东北"),
+        ),
+        Field("address", "地址", max_length=500),
+        Field("phone", "电话", Kind.PHONE, max_length=40),
+        Field("website", "网址", max_length=255),
+        Field("level", "等级", Kind.PICKLIST, picklist=("A", "B", "C")),
+        Field("owner", "负责人", max_length=50, user_login=True),
+        Field("established_on", "成立日期", Kind.DATE),
+        Field("employees", "员工人数", Kind.INTEGER),
+        Field("annual_revenue", "年营业额", Kind.DECIMAL),
+        Field("legacy_no", "原系统编号", required=True, max_length=100),
+        Field("remark", "备注", max_length=2000),
+    ),
+)
+
+CONTACT = Entity(
+    "contact",
+    "联系人",
+    "C-",
+    (
+        Field("name", "姓名", required=True, max_length=100),
+        Field("account", "所属客户", Kind.REFERENCE, required=True, references="account"),
+        Field("position", "职务", max_length=100),
+        Field("mobile", "手机", Kind.PHONE, max_length=40),
+        Field("email", "邮箱", Kind.EMAIL, max_length=254),
+        Field("birthday", "生日", Kind.DATE),
+        Field("is_primary", "主要联系人", Kind.BOOLEAN),
+        Field("legacy_no", "原系统编号", required=True, max_length=100),
+    ),
+)
+
+ENTITIES: dict[str, Entity] = {entity.name: entity for entity in (ACCOUNT, CONTACT)}
+"""Parents before those that refer to them."""
+
+USERS: dict[str, str] = {
+    "zhang.wei": "张伟",
+    "li.na": "李娜",
+    "wang.fang": "王芳",
+    "liu.yang": "刘洋",
+    "chen.jie": "陈杰",
+    "yang.min": "杨敏",
+    "zhao.lei": "赵磊",
+    "huang.yan": "黄燕",
+    "zhou.tao": "周涛",
+    "wu.gang": "吴刚",
+    "migration": "数据迁移",
+}
+"""Made-up users: login and name. The last one is for the migration."""
+
+
+def format_id(entity: Entity, number: int) -> str:
+    """The id as the API shows it, such as ``A-1001``."""
+    return f"{entity.prefix}{number}"
+
+
+def parse_id(entity: Entity, text: str) -> int | None:
+    """The number in an id, or None if it cannot be an id of this entity."""
+    digits = text.removeprefix(entity.prefix)
+    if not text.startswith(entity.prefix) or not (digits.isascii() and digits.isdigit()) or len(digits) > 18:  # noqa: PLR2004 - bigint
+        return None
+    return int(digits)

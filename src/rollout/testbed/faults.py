@@ -1,0 +1,130 @@
+"""Faults on demand: the next call of an endpoint goes wrong in a named way. Only with the start flag ``--faults``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import defaultdict
+from enum import StrEnum
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rollout.testbed.dependencies import current_user
+
+
+class Fault(StrEnum):
+    """Ways to go wrong."""
+
+    ERROR_BEFORE = "error_before"
+    """500, and nothing is stored."""
+    LOST_ANSWER = "lost_answer"
+    """The call is carried out and committed, then the connection drops before the answer."""
+    TOO_MANY_REQUESTS = "too_many_requests"
+    """429 with Retry-After, and nothing is stored."""
+    UNAVAILABLE = "unavailable"
+    """503, and nothing is stored."""
+    NO_JSON = "no_json"
+    """The call is carried out, the answer is a proxy's HTML page with status 200."""
+    DELAY_BEFORE = "delay_before"
+    """Wait, then carry out the call."""
+    DELAY_AFTER = "delay_after"
+    """Carry out the call and commit, then wait before the answer."""
+
+
+class PlannedFault(BaseModel):
+    """What the next calls of an endpoint shall suffer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    endpoint: str = Field(description="Path without `/api/`, such as `account/batch`.")
+    fault: Fault
+    skip: int = Field(default=0, ge=0, description="Calls that go well before.")
+    times: int = Field(default=1, ge=1, description="Calls that suffer it.")
+    seconds: float = Field(default=0, ge=0, description="How long delays last, or what Retry-After says.")
+
+
+class FaultPlan:
+    """Faults to come, by endpoint, first planned first served. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: defaultdict[str, list[PlannedFault | None]] = defaultdict(list)
+
+    def add(self, planned: PlannedFault) -> None:
+        """Append to the endpoint's calls to come."""
+        with self._lock:
+            self._calls[planned.endpoint] += [None] * planned.skip + [planned] * planned.times
+
+    def clear(self) -> None:
+        """Everything goes well again."""
+        with self._lock:
+            self._calls.clear()
+
+    def next(self, endpoint: str) -> PlannedFault | None:
+        """What this call shall suffer."""
+        with self._lock:
+            calls = self._calls.get(endpoint)
+            return calls.pop(0) if calls else None
+
+
+class FaultMiddleware:
+    """The one place where calls go wrong on purpose."""
+
+    def __init__(self, app: ASGIApp, plan: FaultPlan) -> None:
+        self._app = app
+        self._plan = plan
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, spoilt if that is planned."""
+        path: str = scope.get("path", "")
+        planned = self._plan.next(path.removeprefix("/api/")) if scope["type"] == "http" else None
+        if planned is None:
+            await self._app(scope, receive, send)
+        elif planned.fault in _REFUSALS:
+            refusal = Response(json.dumps({"detail": "injected fault"}), _REFUSALS[planned.fault])
+            if planned.fault is Fault.TOO_MANY_REQUESTS:
+                refusal.headers["Retry-After"] = str(round(planned.seconds))
+            await refusal(scope, receive, send)
+        elif planned.fault is Fault.DELAY_BEFORE:
+            await asyncio.sleep(planned.seconds)
+            await self._app(scope, receive, send)
+        else:
+            await self._carry_out(planned, scope, receive, send)
+
+    async def _carry_out(self, planned: PlannedFault, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the call be carried out to its end, then spoil the answer."""
+        answer: list[Message] = []
+
+        async def hold(message: Message) -> None:
+            answer.append(message)
+
+        await self._app(scope, receive, hold)
+        if planned.fault is Fault.DELAY_AFTER:
+            await asyncio.sleep(planned.seconds)
+            for message in answer:
+                await send(message)
+        elif planned.fault is Fault.NO_JSON:
+            await Response("<html><body>gateway</body></html>", media_type="text/html")(scope, receive, send)
+        else:
+            # A promised body that never comes: the server closes the connection when we return.
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+
+
+_REFUSALS = {Fault.ERROR_BEFORE: 500, Fault.TOO_MANY_REQUESTS: 429, Fault.UNAVAILABLE: 503}
+
+router = APIRouter(prefix="/api/admin", tags=["faults"], dependencies=[Depends(current_user)])
+
+
+@router.post("/faults", status_code=204, summary="Plan a fault")
+def plan_fault(planned: PlannedFault, request: Request) -> None:
+    """Let the next calls of an endpoint go wrong."""
+    request.app.state.fault_plan.add(planned)
+
+
+@router.delete("/faults", status_code=204, summary="Forget all planned faults")
+def clear_faults(request: Request) -> None:
+    """Everything goes well again."""
+    request.app.state.fault_plan.clear()

@@ -1,0 +1,236 @@
+"""What travels over the API, as models: they are the OpenAPI document."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from rollout.testbed.entities import MAX_KEY_LENGTH, Kind
+from rollout.testbed.validation import Json, Reason
+
+MAX_BATCH_ROWS = 200
+MAX_LOOKUP_KEYS = 1000
+MAX_PAGE_ROWS = 1000
+
+
+class EntityName(StrEnum):
+    """The entities."""
+
+    ACCOUNT = "account"
+    CONTACT = "contact"
+
+
+MigrationKey = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_KEY_LENGTH, pattern=r"^[^\x00\s](?:[^\x00]*[^\x00\s])?$")
+]
+"""The caller's own key of a record: compared exactly, unique per entity."""
+
+
+class _Message(BaseModel):
+    """Unknown keys are errors: a misspelt one must not pass silently."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Credentials(_Message):
+    """Login and password of a user."""
+
+    username: str = Field(max_length=200)
+    password: str = Field(max_length=1000)
+
+
+class Token(_Message):
+    """Send it as `Authorization: Bearer …`."""
+
+    access_token: str
+    token_type: str = "bearer"  # noqa: S105 - a type, not a password
+    expires_in: int = Field(description="Seconds.")
+    expires_at: datetime
+
+
+class Operation(StrEnum):
+    """What a row of a batch asks for."""
+
+    CREATE = "create"
+    UPDATE = "update"
+
+
+class BatchRow(_Message):
+    """One row of a batch."""
+
+    migration_key: MigrationKey
+    op: Operation
+    id: str | None = Field(default=None, description="The record to update; without it, the one with the key.")
+    expected_version: int | None = Field(
+        default=None, description="Update only if the record still has this version; otherwise `conflict`."
+    )
+    fields: dict[str, Json] = Field(description="Fields to set, by name. null clears a field; others stay.")
+
+
+class Batch(_Message):
+    """Rows to store. Each succeeds or fails for itself."""
+
+    rows: list[BatchRow] = Field(min_length=1, max_length=MAX_BATCH_ROWS)
+
+    @model_validator(mode="after")
+    def _keys_differ(self) -> Batch:
+        if len({row.migration_key for row in self.rows}) != len(self.rows):
+            raise ValueError("a migration_key occurs twice in one batch")
+        return self
+
+
+class Status(StrEnum):
+    """What became of a row."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
+    CONFLICT = "conflict"
+
+
+class RowOutcome(_Message):
+    """What became of one row. The order of outcomes is not promised: join them by `migration_key`."""
+
+    migration_key: str
+    status: Status
+    id: str | None = Field(default=None, description="The record stored, or the one in the way.")
+    version: int | None = None
+    reason: Reason | None = None
+    message: str = ""
+
+
+class BatchAnswer(_Message):
+    """One outcome a row."""
+
+    outcomes: list[RowOutcome]
+
+
+class Keys(_Message):
+    """Keys to look up."""
+
+    migration_keys: list[str] = Field(max_length=MAX_LOOKUP_KEYS)
+
+
+class Record(_Message):
+    """A record."""
+
+    id: str
+    migration_key: str | None
+    version: int = Field(description="Grows by one with each change.")
+    created_at: datetime
+    modified_at: datetime
+    modified_by: str
+    fields: dict[str, Json] = Field(description="All fields; null where there is no value. Decimals are strings.")
+
+
+class Records(_Message):
+    """Records found."""
+
+    records: list[Record]
+
+
+class Page(_Message):
+    """A page of records in the order of their ids."""
+
+    records: list[Record]
+    next: str | None = Field(description="Pass it as `after` for the next page; null on the last one.")
+
+
+class Count(_Message):
+    """How many records there are."""
+
+    count: int
+
+
+class NewRecord(_Message):
+    """A record as a user creates it: without migration key."""
+
+    fields: dict[str, Json]
+
+
+class Change(_Message):
+    """A user's change of a record."""
+
+    fields: dict[str, Json]
+    expected_version: int | None = None
+
+
+class HistoryEntry(_Message):
+    """Who changed which field when."""
+
+    at: datetime
+    by: str
+    action: str = Field(description="create, update or delete.")
+    field: str
+    old: Json
+    new: Json
+
+
+class History(_Message):
+    """Changes of a record, the latest first."""
+
+    entries: list[HistoryEntry]
+
+
+class FieldDescription(_Message):
+    """A field."""
+
+    name: str
+    label: str
+    type: Kind
+    required: bool
+    max_length: int | None
+    picklist: list[str]
+    references: str | None
+    unique: bool
+    writable: bool
+
+
+class EntityDescription(_Message):
+    """An entity and its fields."""
+
+    label: str
+    fields: list[FieldDescription]
+
+
+class Description(_Message):
+    """What the CRM keeps."""
+
+    entities: dict[str, EntityDescription]
+
+
+class User(_Message):
+    """A user who may own records."""
+
+    login: str
+    name: str
+    active: bool
+
+
+class Users(_Message):
+    """All users."""
+
+    users: list[User]
+
+
+class Health(_Message):
+    """The CRM and its database answer."""
+
+    status: str = "ok"
+
+
+class Refusal(_Message):
+    """Why a request on a single record was refused."""
+
+    reason: Reason
+    message: str
+
+
+class RefusalBody(_Message):
+    """Body of the answers 404, 409 and 422 on single records."""
+
+    detail: Refusal

@@ -1,0 +1,87 @@
+"""Reading records: by key, by id, in pages over all, by a search, and their history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.engine import Connection, RowMapping
+
+from rollout.testbed.entities import Entity, format_id
+from rollout.testbed.messages import HistoryEntry, Record
+from rollout.testbed.tables import TABLES, history
+from rollout.testbed.validation import write_value
+
+
+def _record(entity: Entity, row: RowMapping) -> Record:
+    # Built of what the database holds, so there is nothing to validate once more.
+    return Record.model_construct(
+        id=format_id(entity, row["id"]),
+        migration_key=row["migration_key"],
+        version=row["version"],
+        created_at=row["created_at"],
+        modified_at=row["modified_at"],
+        modified_by=row["modified_by"],
+        fields={field.name: write_value(field, row[field.name]) for field in entity.fields},
+    )
+
+
+def _records(connection: Connection, entity: Entity, statement: Select[Any]) -> list[Record]:
+    return [_record(entity, row) for row in connection.execute(statement).mappings()]
+
+
+def by_keys(connection: Connection, entity: Entity, keys: Sequence[str]) -> list[Record]:
+    """Records holding one of the keys, compared exactly."""
+    table = TABLES[entity.name]
+    storable = [key for key in keys if "\x00" not in key]
+    return _records(connection, entity, select(table).where(table.c.migration_key.in_(storable)).order_by(table.c.id))
+
+
+def by_id(connection: Connection, entity: Entity, number: int) -> Record | None:
+    """The record, if it exists."""
+    table = TABLES[entity.name]
+    return next(iter(_records(connection, entity, select(table).where(table.c.id == number))), None)
+
+
+def page(connection: Connection, entity: Entity, *, after: int, limit: int, search: str = "") -> list[Record]:
+    """Up to ``limit`` records with ids above ``after``, in their order."""
+    table = TABLES[entity.name]
+    statement = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
+    return _records(connection, entity, _searched(entity, statement, search))
+
+
+def count(connection: Connection, entity: Entity, *, search: str = "") -> int:
+    """How many records there are."""
+    statement = _searched(entity, select(func.count()).select_from(TABLES[entity.name]), search)
+    return int(connection.scalar(statement) or 0)
+
+
+def referring(connection: Connection, entity: Entity, field: str, number: int, *, limit: int) -> list[Record]:
+    """Records of ``entity`` whose reference ``field`` points to ``number``."""
+    table = TABLES[entity.name]
+    return _records(connection, entity, select(table).where(table.c[field] == number).order_by(table.c.id).limit(limit))
+
+
+def record_history(connection: Connection, entity: Entity, number: int) -> list[HistoryEntry]:
+    """Who changed which field when, the latest first; kept after a deletion."""
+    rows = connection.execute(
+        select(history)
+        .where(history.c.entity == entity.name, history.c.record_id == number)
+        .order_by(history.c.id.desc())
+    ).mappings()
+    order = {field.name: position for position, field in enumerate(entity.fields)}
+    return [
+        HistoryEntry(at=row["at"], by=row["by"], action=row["action"], field=field, old=old, new=new)
+        for row in rows
+        for field, (old, new) in sorted(row["changes"].items(), key=lambda change: order.get(change[0], -1))
+    ]
+
+
+def _searched(entity: Entity, statement: Select[Any], search: str) -> Select[Any]:
+    """Restrict to records whose name, migration key or legacy number contains the text."""
+    if not search:
+        return statement
+    table = TABLES[entity.name]
+    columns = (table.c.name, table.c.migration_key, table.c.legacy_no)
+    return statement.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))

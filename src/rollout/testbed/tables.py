@@ -1,0 +1,115 @@
+"""The CRM's tables, derived from the entities, and their creation with the made-up users at start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    create_engine,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.engine import Engine, make_url
+
+from rollout.testbed.entities import ENTITIES, MAX_KEY_LENGTH, USERS, Entity, Field, Kind
+from rollout.testbed.passwords import hash_password
+
+DECIMAL_DIGITS = 20
+DECIMAL_PLACES = 6
+
+metadata = MetaData()
+
+users = Table(
+    "users",
+    metadata,
+    Column("login", String(50), primary_key=True),
+    Column("name", String(50), nullable=False),
+    Column("active", Boolean, nullable=False, server_default="true"),
+    Column("password_hash", String(200), nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("login", ForeignKey("users.login"), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("entity", String(20), nullable=False),
+    Column("record_id", BigInteger, nullable=False, index=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("by", String(50), nullable=False),
+    Column("action", String(10), nullable=False),
+    Column("changes", JSONB, nullable=False),
+)
+
+
+def _column(field: Field) -> Column[Any]:
+    types: dict[Kind, Any] = {
+        Kind.INTEGER: Integer,
+        Kind.DECIMAL: Numeric(DECIMAL_DIGITS, DECIMAL_PLACES),
+        Kind.BOOLEAN: Boolean,
+        Kind.DATE: Date,
+    }
+    if field.references:
+        return Column(field.name, ForeignKey(f"{field.references}.id"), nullable=not field.required, index=True)
+    if field.user_login:
+        return Column(field.name, ForeignKey("users.login"), nullable=not field.required, index=True)
+    return Column(field.name, types.get(field.kind, String(field.max_length or 50)), nullable=not field.required)
+
+
+def _table(entity: Entity) -> Table:
+    return Table(
+        entity.name,
+        metadata,
+        Column("id", BigInteger, Identity(start=1001), primary_key=True),
+        Column("migration_key", String(MAX_KEY_LENGTH), unique=True),
+        Column("version", Integer, nullable=False, server_default="1"),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("modified_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("modified_by", String(50), nullable=False),
+        *(_column(field) for field in entity.fields),
+    )
+
+
+TABLES: dict[str, Table] = {name: _table(entity) for name, entity in ENTITIES.items()}
+
+
+def connect(database_url: str) -> Engine:
+    """An engine on psycopg 3, whatever driver the URL names; a small pool, as one process serves all requests."""
+    url = make_url(database_url).set(drivername="postgresql+psycopg")
+    return create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
+
+
+def create_all(engine: Engine, password: str) -> None:
+    """Create what is missing and give every made-up user this password. Two starting at once take turns."""
+    hashed = hash_password(password)
+    seeds = [{"login": login, "name": name, "password_hash": hashed} for login, name in USERS.items()]
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('rollout-testbed'))"))
+        metadata.create_all(connection)
+        statement = insert(users)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["login"], set_={"password_hash": statement.excluded.password_hash}
+            ),
+            seeds,
+        )

@@ -1,0 +1,271 @@
+"""Storing rows: validated, unique by key, with a history, each row for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DataError, IntegrityError
+
+from rollout.testbed.entities import ENTITIES, Entity, Field, format_id, parse_id
+from rollout.testbed.messages import Operation, Status
+from rollout.testbed.tables import TABLES, history, users
+from rollout.testbed.validation import (
+    Json,
+    Problem,
+    Reason,
+    Refused,
+    Stored,
+    complete,
+    no_such_owner,
+    no_such_reference,
+    read_fields,
+    write_value,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row to store. ``key`` None: a user's own doing, which leaves the migration key as it is."""
+
+    key: str | None
+    op: Operation
+    fields: Mapping[str, Json]
+    id: str | None = None
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a row."""
+
+    row: Row
+    status: Status
+    id: str | None = None
+    version: int | None = None
+    problem: Problem | None = None
+
+
+def write_rows(engine: Engine, entity: Entity, rows: Sequence[Row], by: str) -> list[Outcome]:
+    """Store rows of different keys; one outcome a row, in their order. Committed when this returns.
+
+    All rows go in one set-wise transaction. Should the database refuse it (a reference deleted meanwhile, say),
+    they are stored again one by one, each under its own savepoint, so that only the row at fault is lost.
+    """
+    try:
+        with engine.begin() as connection:
+            return _Batch(connection, entity, by).store(rows)
+    except (IntegrityError, DataError):
+        with engine.begin() as connection:
+            return [_store_alone(connection, entity, row, by) for row in rows]
+
+
+def _store_alone(connection: Connection, entity: Entity, row: Row, by: str) -> Outcome:
+    try:
+        with connection.begin_nested():
+            return _Batch(connection, entity, by).store([row])[0]
+    except (IntegrityError, DataError) as error:
+        return _refused_by_database(row, error)
+
+
+def _refused_by_database(row: Row, error: IntegrityError | DataError) -> Outcome:
+    """Validation ran before, so only what changed in between, or what it cannot see, arrives here."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state == "23505":  # unique_violation
+        return Outcome(row, Status.CONFLICT, problem=Problem(Reason.KEY_EXISTS, "another record holds the key"))
+    if state == "23503":  # foreign_key_violation
+        return Outcome(row, Status.REJECTED, problem=Problem(Reason.REFERENCE_MISSING, "a record pointed to is gone"))
+    return Outcome(row, Status.REJECTED, problem=Problem(Reason.WRONG_TYPE, "the database refused the values"))
+
+
+class _Batch:
+    """Stores rows in the transaction of ``connection``."""
+
+    def __init__(self, connection: Connection, entity: Entity, by: str) -> None:
+        self._connection = connection
+        self._entity = entity
+        self._table = TABLES[entity.name]
+        self._by = by
+        self._outcomes: dict[int, Outcome] = {}
+        self._history: list[dict[str, Any]] = []
+
+    def store(self, rows: Sequence[Row]) -> list[Outcome]:
+        """One outcome a row, in their order."""
+        values: dict[int, dict[str, Stored]] = {}
+        for index, row in enumerate(rows):
+            try:
+                read = read_fields(self._entity, row.fields)
+                values[index] = complete(self._entity, read) if row.op is Operation.CREATE else read
+            except Refused as refusal:
+                self._refuse(index, row, refusal.problem)
+        self._refuse_dangling(rows, values)
+        self._create(rows, {index: read for index, read in values.items() if rows[index].op is Operation.CREATE})
+        self._update(rows, {index: read for index, read in values.items() if rows[index].op is Operation.UPDATE})
+        if self._history:
+            self._connection.execute(insert(history), self._history)
+        return [self._outcomes[index] for index in range(len(rows))]
+
+    def _refuse(self, index: int, row: Row, problem: Problem) -> None:
+        self._outcomes[index] = Outcome(row, Status.REJECTED, row.id, problem=problem)
+
+    def _refuse_dangling(self, rows: Sequence[Row], values: dict[int, dict[str, Stored]]) -> None:
+        """Take out rows that point to nothing; the records that others point to are locked against deletion."""
+        for field in self._entity.fields:
+            if not (field.references or field.user_login):
+                continue
+            wanted = {read[field.name] for read in values.values() if read.get(field.name) is not None}
+            missing = wanted - self._existing(field, wanted) if wanted else set()
+            for index in [index for index, read in values.items() if missing and read.get(field.name) in missing]:
+                del values[index]
+                refusal = no_such_reference if field.references else no_such_owner
+                self._refuse(index, rows[index], refusal(field, rows[index].fields[field.name]).problem)
+
+    def _existing(self, field: Field, wanted: Iterable[Stored]) -> set[Stored]:
+        if field.references:
+            parent = TABLES[field.references].c.id
+            statement = select(parent).where(parent.in_(wanted)).order_by(parent)
+            return set(self._connection.scalars(statement.with_for_update(key_share=True, read=True)))
+        return set(self._connection.scalars(select(users.c.login).where(users.c.active)))
+
+    def _create(self, rows: Sequence[Row], values: dict[int, dict[str, Stored]]) -> None:
+        if not values:
+            return
+        # In the order of their keys, so that two batches with the same keys wait for each other instead of deadlocking.
+        order = sorted(values, key=lambda index: rows[index].key or "")
+        parameters = [{**values[index], "migration_key": rows[index].key, "modified_by": self._by} for index in order]
+        statement = insert(self._table).on_conflict_do_nothing(index_elements=["migration_key"])
+        returning = statement.returning(self._table.c.migration_key, self._table.c.id)
+        stored = {row.migration_key: row.id for row in self._connection.execute(returning, parameters)}
+        lost = [rows[index].key for index in order if rows[index].key not in stored]
+        holders = self._holders(lost) if lost else {}
+        for index in order:
+            row = rows[index]
+            if row.key in stored:
+                number = stored[row.key]
+                self._outcomes[index] = Outcome(row, Status.CREATED, format_id(self._entity, number), 1)
+                self._note(number, "create", {name: (None, value) for name, value in values[index].items()})
+            else:
+                holder = holders.get(row.key)
+                problem = Problem(Reason.KEY_EXISTS, "another record holds this migration key")
+                target_id = format_id(self._entity, holder) if holder is not None else None
+                self._outcomes[index] = Outcome(row, Status.CONFLICT, target_id, problem=problem)
+
+    def _holders(self, keys: Sequence[str | None]) -> dict[str | None, int]:
+        key, number = self._table.c.migration_key, self._table.c.id
+        found = self._connection.execute(select(key, number).where(key.in_(keys)))
+        return {row.migration_key: row.id for row in found}
+
+    def _update(self, rows: Sequence[Row], values: dict[int, dict[str, Stored]]) -> None:
+        if not values:
+            return
+        numbers = {index: parse_id(self._entity, rows[index].id or "") for index in values}
+        keys = [rows[index].key for index in values if rows[index].key is not None]
+        table = self._table
+        found = self._connection.execute(
+            select(table)
+            .where(or_(table.c.id.in_([n for n in numbers.values() if n is not None]), table.c.migration_key.in_(keys)))
+            .order_by(table.c.id)
+            .with_for_update()
+        )
+        records = {record["id"]: dict(record) for record in found.mappings()}
+        holders = {record["migration_key"]: number for number, record in records.items() if record["migration_key"]}
+        changed: dict[int, dict[str, Any]] = {}
+        for index, read in values.items():
+            row = rows[index]
+            number = numbers[index] if row.id is not None else holders.get(row.key)
+            record = records.get(number) if number is not None else None
+            if record is None:
+                self._refuse(index, row, Problem(Reason.NOT_FOUND, f"no {self._entity.label} '{row.id or row.key}'"))
+            elif conflict := _conflict(row, record, holders):
+                target_id = format_id(self._entity, record["id"])
+                self._outcomes[index] = Outcome(row, Status.CONFLICT, target_id, record["version"], conflict)
+            elif self._change(index, row, record, read):
+                changed[record["id"]] = record
+                holders[record["migration_key"]] = record["id"]
+        if changed:
+            self._save(changed.values())
+
+    def _change(self, index: int, row: Row, record: dict[str, Any], read: Mapping[str, Stored]) -> bool:
+        """Put the values into ``record``; whether anything is different now."""
+        changes = {name: (record[name], value) for name, value in read.items() if record[name] != value}
+        adopted = row.key is not None and record["migration_key"] is None
+        target_id = format_id(self._entity, record["id"])
+        if not changes and not adopted:
+            self._outcomes[index] = Outcome(row, Status.UNCHANGED, target_id, record["version"])
+            return False
+        record.update({name: new for name, (_, new) in changes.items()})
+        record["version"] += 1
+        if adopted:
+            record["migration_key"] = row.key
+        self._outcomes[index] = Outcome(row, Status.UPDATED, target_id, record["version"])
+        self._note(record["id"], "update", changes, adopted=row.key if adopted else None)
+        return True
+
+    def _save(self, records: Iterable[dict[str, Any]]) -> None:
+        """Whole rows: they are locked and their values known, and one statement serves all."""
+        columns = [*(field.name for field in self._entity.fields), "migration_key", "version"]
+        statement = (
+            update(self._table)
+            .where(self._table.c.id == bindparam("b_id"))
+            .values(
+                {name: bindparam(f"b_{name}") for name in columns}
+                | {"modified_by": self._by, "modified_at": func.now()}
+            )
+        )
+        self._connection.execute(
+            statement, [{f"b_{name}": record[name] for name in ("id", *columns)} for record in records]
+        )
+
+    def _note(
+        self, number: int, action: str, changes: Mapping[str, tuple[Stored, Stored]], *, adopted: str | None = None
+    ) -> None:
+        fields = {field.name: field for field in self._entity.fields}
+        noted: dict[str, list[Json]] = {
+            name: [write_value(fields[name], old), write_value(fields[name], new)]
+            for name, (old, new) in changes.items()
+            if old is not None or new is not None
+        }
+        if adopted is not None:
+            noted["migration_key"] = [None, adopted]
+        self._history.append(
+            {"entity": self._entity.name, "record_id": number, "by": self._by, "action": action, "changes": noted}
+        )
+
+
+def _conflict(row: Row, record: Mapping[str, Any], holders: Mapping[str, int]) -> Problem | None:
+    if row.expected_version is not None and row.expected_version != record["version"]:
+        return Problem(
+            Reason.VERSION_CHANGED, f"version is {record['version']}, last changed by {record['modified_by']}"
+        )
+    if row.key is not None and row.key != record["migration_key"]:
+        if record["migration_key"] is not None:
+            return Problem(Reason.KEY_EXISTS, "the record has another migration key")
+        if row.key in holders:
+            return Problem(Reason.KEY_EXISTS, "another record holds this migration key")
+    return None
+
+
+def delete_record(engine: Engine, entity: Entity, number: int, by: str) -> Problem | None:
+    """Delete a record; None if that is done."""
+    table = TABLES[entity.name]
+    try:
+        with engine.begin() as connection:
+            deleted = connection.execute(table.delete().where(table.c.id == number).returning(table)).mappings().first()
+            if deleted is None:
+                return Problem(Reason.NOT_FOUND, f"no {entity.label} '{format_id(entity, number)}'")
+            changes = {
+                field.name: [write_value(field, deleted[field.name]), None]
+                for field in entity.fields
+                if deleted[field.name] is not None
+            }
+            connection.execute(
+                insert(history).values(entity=entity.name, record_id=number, by=by, action="delete", changes=changes)
+            )
+    except IntegrityError:
+        children = [e.label for e in ENTITIES.values() if any(f.references == entity.name for f in e.fields)]
+        return Problem(Reason.REFERENCED, f"{'、'.join(children)} still refer to it")
+    return None
