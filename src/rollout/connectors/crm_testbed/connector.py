@@ -1,0 +1,202 @@
+"""The connector to the testbed CRM."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import Field, SecretStr, ValidationError
+
+from rollout.connectors.base import Capabilities, RowResult, RowStatus, TargetRecord, WriteRow
+from rollout.connectors.crm_testbed import translate
+from rollout.connectors.crm_testbed.transport import Transport
+from rollout.connectors.reasons import Reason
+from rollout.errors import ConfigError, Fatal, Retryable, RolloutError, UnsupportedOperation
+from rollout.model.base import Frozen
+from rollout.model.entity import TargetField, TargetSchema
+from rollout.model.finding import Finding, Level
+
+KEY_FIELD = "migration_key"
+MAX_BATCH_ROWS = 200
+MAX_READ_KEYS = 500
+
+
+class TestbedOptions(Frozen):
+    """Options of a system with ``connector: crm_testbed``."""
+
+    base_url: str = Field(pattern=r"^https?://[^/]+$", description="Such as http://127.0.0.1:21000, without path.")
+    username: str = Field(min_length=1)
+    password: SecretStr = Field(min_length=1, description="As ${env:NAME}.")
+    timeout_s: float = Field(default=30.0, gt=0, le=600, description="Longest wait for an answer.")
+    connect_timeout_s: float = Field(default=5.0, gt=0, le=60)
+    concurrency: int = Field(default=4, ge=1, le=32)
+    page_rows: int = Field(default=500, ge=1, le=1000, description="Records a page when everything is read.")
+
+
+class TestbedConnector:
+    """Connector, TargetReader and Writer; safe to use from several threads.
+
+    Args:
+        name: The system's name in the project.
+        options: See `TestbedOptions`. Raises ConfigError when they are wrong.
+        base_dir: Unused; all connectors are constructed alike.
+        sleep: Waits between attempts of a read, seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        options: Mapping[str, Any],
+        base_dir: Path,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        del base_dir
+        try:
+            self._options = TestbedOptions.model_validate(dict(options))
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"{first['msg']} ({key})", where=f"systems.{name}.options", hint="correct it in rollout.yaml"
+            ) from None
+        self.name = name
+        self.capabilities = Capabilities(
+            max_batch_rows=MAX_BATCH_ROWS,
+            max_read_keys=MAX_READ_KEYS,
+            concurrency=self._options.concurrency,
+            external_id_field=KEY_FIELD,
+            enforces_unique=True,
+            conditional_update=True,
+            call_timeout_s=self._options.timeout_s,
+        )
+        self._transport = Transport(
+            name,
+            self._options.base_url,
+            (self._options.username, self._options.password.get_secret_value()),
+            timeout=httpx.Timeout(self._options.timeout_s, connect=self._options.connect_timeout_s),
+            sleep=sleep,
+        )
+        self._schema: TargetSchema | None = None
+
+    # --- Connector ---
+
+    def check(self) -> list[Finding]:
+        """Log in and describe: unreachable, refused and unprepared each give a finding."""
+        where = f"systems.{self.name}"
+        try:
+            schema = self.describe()
+        except Retryable as error:
+            return [
+                Finding(
+                    id="connector.unreachable",
+                    level=Level.ERROR,
+                    message=error.message,
+                    where=where,
+                    hint="start the CRM, or correct base_url",
+                )
+            ]
+        except RolloutError as error:
+            return [
+                Finding(id="connector.refused", level=Level.ERROR, message=error.message, where=where, hint=error.hint)
+            ]
+        return [
+            Finding(
+                id="connector.migration_key_missing",
+                level=Level.ERROR,
+                message=f"entity '{entity}' has no unique field {KEY_FIELD}",
+                where=f"{where}/{entity}",
+                hint="have the CRM's administrator add it",
+            )
+            for entity, fields in schema.entities.items()
+            if KEY_FIELD not in fields or not fields[KEY_FIELD].unique
+        ]
+
+    def describe(self) -> TargetSchema:
+        """The schema the CRM has now."""
+        answer = self._transport.read("GET", "/api/describe")
+        with self._transport.understood("/api/describe"):
+            schema = TargetSchema(
+                entities={
+                    entity: {field["name"]: translate.target_field(field) for field in described["fields"]}
+                    for entity, described in answer["entities"].items()
+                }
+            )
+        self._schema = schema
+        return schema
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    # --- TargetReader ---
+
+    def read_by_keys(self, entity: str, migration_keys: Sequence[str]) -> Mapping[str, Sequence[TargetRecord]]:
+        """Records by migration key; keys that no record holds are absent."""
+        fields = self._fields(entity)
+        if len(migration_keys) > MAX_READ_KEYS:
+            raise UnsupportedOperation(
+                f"{len(migration_keys)} keys in one read, {MAX_READ_KEYS} are allowed", where=self.name
+            )
+        path = f"/api/{entity}/lookup"
+        answer = self._transport.read("POST", path, {"migration_keys": list(migration_keys)})
+        found: dict[str, list[TargetRecord]] = {}
+        with self._transport.understood(path):
+            for item in answer["records"]:
+                found.setdefault(item["migration_key"], []).append(translate.record(entity, fields, item))
+        return found
+
+    def read_all(self, entity: str) -> Iterator[TargetRecord]:
+        """Every record in the order of ids, a page a call."""
+        fields = self._fields(entity)
+        path = f"/api/{entity}?limit={self._options.page_rows}"
+        after: str | None = ""
+        while after is not None:
+            answer = self._transport.read("GET", path + (f"&after={after}" if after else ""))
+            with self._transport.understood(path):
+                records = [translate.record(entity, fields, item) for item in answer["records"]]
+                after = answer["next"]
+            yield from records
+
+    def count(self, entity: str) -> int:
+        """How many records the CRM says it holds."""
+        self._fields(entity)
+        path = f"/api/{entity}/count"
+        answer = self._transport.read("GET", path)
+        with self._transport.understood(path):
+            return int(answer["count"])
+
+    # --- Writer ---
+
+    def write(self, entity: str, rows: Sequence[WriteRow]) -> Sequence[RowResult]:
+        """One call; one outcome a row."""
+        if len(rows) > MAX_BATCH_ROWS:
+            raise UnsupportedOperation(f"{len(rows)} rows in one call, {MAX_BATCH_ROWS} are allowed", where=self.name)
+        if len({row.migration_key for row in rows}) != len(rows):
+            raise UnsupportedOperation("a migration key occurs twice in one call", where=self.name)
+        fields = self._fields(entity)
+        results: list[RowResult] = []
+        sent: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            try:
+                sent[row.migration_key] = translate.to_message(fields, row)
+            except ValueError as error:
+                results.append(
+                    RowResult(row.migration_key, RowStatus.REJECTED, row.target_id, Reason.WRONG_TYPE.value, str(error))
+                )
+        if sent:
+            response = self._transport.send("POST", f"/api/{entity}/batch", {"rows": list(sent.values())}, write=True)
+            results += translate.outcomes(response, sent)
+        return results
+
+    def _fields(self, entity: str) -> Mapping[str, TargetField]:
+        """The entity's fields as last described; they say how values are written as JSON."""
+        schema = self._schema or self.describe()
+        if entity not in schema.entities:
+            raise Fatal(
+                f"the CRM has no entity '{entity}'", where=self.name, hint=f"it has: {', '.join(schema.entities)}"
+            )
+        return schema.entities[entity]

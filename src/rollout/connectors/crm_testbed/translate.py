@@ -1,0 +1,120 @@
+"""Canonical text here, JSON there; and what the CRM's answers to rows mean. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import httpx
+
+from rollout.connectors.base import RowResult, RowStatus, TargetRecord, WriteRow
+from rollout.connectors.reasons import Reason
+from rollout.model.entity import FieldType, TargetField
+
+_INTEGER = re.compile(r"-?[0-9]+")
+_REASONS = {reason.value: reason for reason in Reason}
+
+
+def target_field(described: Mapping[str, Any]) -> TargetField:
+    """A field of `describe`."""
+    return TargetField(
+        name=described["name"],
+        type=FieldType(described["type"]),
+        required=described["required"],
+        max_length=described["max_length"],
+        picklist=tuple(described["picklist"]),
+        references=described["references"],
+        unique=described["unique"],
+        writable=described["writable"],
+    )
+
+
+def to_message(fields: Mapping[str, TargetField], row: WriteRow) -> dict[str, Any]:
+    """A row as the API takes it. Raises ValueError if a value is not of its field's type."""
+    return {
+        "migration_key": row.migration_key,
+        "op": row.op.value,
+        "id": row.target_id,
+        "expected_version": int(row.expected_version) if row.expected_version is not None else None,
+        "fields": {name: _to_json(fields.get(name), name, value) for name, value in row.values.items()},
+    }
+
+
+def _to_json(field: TargetField | None, name: str, value: str | None) -> str | int | bool | None:
+    """A field the CRM does not have is sent as text; it is the CRM that refuses it."""
+    if value is None or field is None:
+        return value
+    if field.type is FieldType.BOOLEAN:
+        if value not in ("true", "false"):
+            raise ValueError(f"{name} is neither true nor false")
+        return value == "true"
+    if field.type is FieldType.INTEGER:
+        if not _INTEGER.fullmatch(value):
+            raise ValueError(f"{name} is not an integer")
+        return int(value)
+    value.encode()  # half a surrogate pair cannot travel: a UnicodeEncodeError is a ValueError
+    return value
+
+
+def _to_text(field: TargetField | None, value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if field is not None and field.type is FieldType.DECIMAL:
+        return _plain_decimal(str(value))
+    return str(value)
+
+
+def _plain_decimal(text: str) -> str:
+    """Without exponent and trailing zeros; raises ValueError if it is no number."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"'{text}' is no decimal number") from None
+    plain = f"{number:f}"
+    plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
+    return "0" if plain == "-0" else plain
+
+
+def record(entity: str, fields: Mapping[str, TargetField], item: Mapping[str, Any]) -> TargetRecord:
+    """A record as the API shows it."""
+    return TargetRecord(
+        entity=entity,
+        migration_key=item["migration_key"],
+        target_id=item["id"],
+        values={name: _to_text(fields.get(name), value) for name, value in item["fields"].items()},
+        version=str(item["version"]),
+        modified_by=item["modified_by"],
+    )
+
+
+def outcomes(response: httpx.Response, sent: Mapping[str, object]) -> list[RowResult]:
+    """One result a row sent, by key. No, two or unreadable answers for a key leave its row UNKNOWN."""
+    answers: dict[str, list[RowResult]] = {key: [] for key in sent}
+    try:
+        items = response.json()["outcomes"]
+    except (ValueError, KeyError, TypeError):
+        items = []
+    for item in items if isinstance(items, list) else []:
+        result = _result(item)
+        if result is not None and result.migration_key in answers:
+            answers[result.migration_key].append(result)
+    return [
+        found[0] if len(found) == 1 else RowResult(key, RowStatus.UNKNOWN, message="no usable answer for this row")
+        for key, found in answers.items()
+    ]
+
+
+def _result(item: Any) -> RowResult | None:
+    try:
+        status = RowStatus(item["status"])
+        done = status in (RowStatus.CREATED, RowStatus.UPDATED, RowStatus.UNCHANGED)
+        if done and not item["id"]:
+            return None
+        reason = None if done else _REASONS.get(item["reason"], Reason.REFUSED).value
+        return RowResult(item["migration_key"], status, item["id"], reason, item.get("message") or "")
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,163 @@
+"""Calls to the CRM: one token for all threads, and what the end of a call means.
+
+Nothing was sent, or the CRM says that it stored nothing → `Retryable`. It may have been stored → `OutcomeUnknown`.
+Reads are tried again; a write is sent once, and the caller decides.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from rollout.errors import Fatal, OutcomeUnknown, Retryable
+
+READ_ATTEMPTS = 5
+MAX_WAIT_S = 10.0
+
+# The CRM closes connections that were idle for 30 s. Closing them earlier ourselves keeps a write from being sent into
+# a connection that is just being closed, which would end as an unknown outcome for nothing.
+_KEEPALIVE_S = 15.0
+
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_TOO_MANY, _UNAVAILABLE, _UNAUTHORISED = 429, 503, 401
+_ERRORS_FROM, _SERVER_ERRORS_FROM = 300, 500
+
+
+class Transport:
+    """Sends requests; safe to use from several threads.
+
+    Args:
+        name: The system's name, for messages.
+        base_url: Without path.
+        credentials: Username and password.
+        timeout: Longest waits, seconds.
+        sleep: Waits between attempts of a read, seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        credentials: tuple[str, str],
+        *,
+        timeout: httpx.Timeout,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self.name = name
+        self._base_url = base_url
+        self._username, self._password = credentials
+        self._sleep = sleep
+        self._client = httpx.Client(
+            base_url=base_url, timeout=timeout, limits=httpx.Limits(keepalive_expiry=_KEEPALIVE_S), trust_env=False
+        )
+        self._token: str | None = None
+        self._token_lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def read(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """A call that changes nothing, so it is tried again."""
+        retrying = Retrying(
+            retry=retry_if_exception_type(Retryable),
+            stop=stop_after_attempt(READ_ATTEMPTS),
+            wait=_wait_as_asked,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        response: httpx.Response = retrying(self.send, method, path, body, write=False)
+        with self.understood(path):
+            answer: dict[str, Any] = response.json()
+        return answer
+
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None, *, write: bool) -> httpx.Response:
+        """One call with a valid token. A token that has run out is renewed, once: 401 means that nothing was done."""
+        token = self._valid_token(unlike=None)
+        response = self._call(method, path, body, token=token, write=write)
+        if response.status_code == _UNAUTHORISED:
+            token = self._valid_token(unlike=token)
+            response = self._call(method, path, body, token=token, write=write)
+        self._raise_for_status(response, path, write=write)
+        return response
+
+    def _valid_token(self, *, unlike: str | None) -> str:
+        """The token at hand, or a new one if there is none or it is the one that was just refused."""
+        with self._token_lock:
+            if self._token is None or self._token == unlike:
+                credentials = {
+                    "username": self._username,
+                    "password": self._password,
+                }
+                response = self._call("POST", "/api/token", credentials, token=None, write=False)
+                self._raise_for_status(response, "/api/token", write=False)
+                with self.understood("/api/token"):
+                    self._token = str(response.json()["access_token"])
+            return self._token
+
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None, *, token: str | None, write: bool
+    ) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            return self._client.request(method, path, json=body, headers=headers)
+        except _NOTHING_SENT as error:
+            raise Retryable(f"cannot connect to {self._base_url}: {error}", where=self.name) from error
+        except httpx.HTTPError as error:
+            message = f"no answer from {path}: {type(error).__name__} {error}"
+            if write:
+                raise OutcomeUnknown(message, where=self.name) from error
+            raise Retryable(message, where=self.name) from error
+
+    def _raise_for_status(self, response: httpx.Response, path: str, *, write: bool) -> None:
+        status = response.status_code
+        if status < _ERRORS_FROM:
+            return
+        message = f"{path} answered {status}: {_detail(response)}"
+        if status in (_TOO_MANY, _UNAVAILABLE):
+            raise Retryable(message, where=self.name, retry_after_s=_retry_after(response))
+        if status >= _SERVER_ERRORS_FROM:
+            raise (OutcomeUnknown if write else Retryable)(message, where=self.name)
+        hint = "check username and password" if status == _UNAUTHORISED else ""
+        raise Fatal(message, where=self.name, hint=hint)
+
+    @contextmanager
+    def understood(self, path: str) -> Iterator[None]:
+        """Reading an answer: one that is not what the API promises means that something else answers there."""
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Fatal(
+                f"{path} answered something that is not this API's: {type(error).__name__} {error}",
+                where=self.name,
+                hint="check base_url, and what lies between here and the CRM",
+            ) from error
+
+
+def _wait_as_asked(state: RetryCallState) -> float:
+    """Seconds the CRM asked for, or a growing random wait; never more than `MAX_WAIT_S`."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, Retryable) and error.retry_after_s is not None:
+        return min(error.retry_after_s, MAX_WAIT_S)
+    return wait_random_exponential(multiplier=0.2, max=MAX_WAIT_S)(state)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() else None
+
+
+def _detail(response: httpx.Response) -> str:
+    """What the answer says went wrong, for a person."""
+    try:
+        detail = response.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return response.text[:200].strip() or response.reason_phrase
+    if isinstance(detail, list):  # one entry a wrong part of the request; without the values, which may be personal
+        return "; ".join(f"{'.'.join(map(str, part.get('loc', ())))}: {part.get('msg', '')}" for part in detail[:3])
+    return str(detail.get("message", detail)) if isinstance(detail, dict) else str(detail)
