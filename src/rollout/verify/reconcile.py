@@ -119,6 +119,7 @@ def reconcile(
         Figures by entity, in the order of ``entities``.
     """
     with duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"}) as connection:
+        connection.execute("SET memory_limit = '1GB'")  # beyond it, DuckDB spills
         connection.execute("SET preserve_insertion_order = false")
         connection.execute("SET temp_directory = $1", [str(folder / ".spill")])
         for item in data:
