@@ -1,0 +1,239 @@
+"""The services around one rollout project: testbed CRM, report server, Prefect server, Prefect worker.
+
+All listen on the loopback only. Their addresses and secrets lie in the workspace (`rollout.project.local_env`), so that
+they stay the same from start to start, and a plain shell's ``rollout`` finds them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from processes import Processes, Record, ServiceError, free_port
+
+from rollout.project import postgres
+from rollout.project.database import database_url
+from rollout.project.loader import Project, find_project, load_project
+from rollout.project.local_env import read_local_env, write_local_env
+
+ROOT = Path(__file__).resolve().parents[1]
+POOL = "rollout"
+PREFECT, WORKER, TESTBED, REPORTS, UI = "prefect-server", "prefect-worker", "testbed-crm", "reports", "ui"
+PREFECT_PORT, TESTBED_PORT, REPORTS_PORT = 4200, 8040, 8060
+START_TIMEOUT_S = 120.0
+UI_ANALYTICS_KEY = b"c97dd2acbf306ab7bf54aca0aeb7ffa1"
+TESTBED_CONNECTOR = "crm_testbed"
+
+
+class Services:
+    """Starts what a project needs around it. Each `start_…` answers the record, and whether it had to be started."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.workspace = project.workspace
+        self.processes = Processes(self.workspace.root / "services", self.workspace.logs)
+
+    @classmethod
+    def of(cls, folder: Path) -> Services:
+        """The services of the project at or above ``folder``. Raises ConfigError.
+
+        What only a running testbed can tell is filled in for reading the project file; `start_testbed` settles it.
+        """
+        unsettled = {"ROLLOUT_TESTBED_URL": "http://127.0.0.1", "ROLLOUT_TESTBED_PASSWORD": ""}
+        return cls(load_project(find_project(folder), environ=unsettled | os.environ))
+
+    def start_database(self) -> bool:
+        """The embedded PostgreSQL. Answers whether it had to be started; False with a server of one's own."""
+        was_running = postgres.status(self.workspace.postgres).running
+        database_url(self.project, database="prefect")
+        return not was_running and postgres.status(self.workspace.postgres).running
+
+    def starters(self) -> list[tuple[str, Callable[[], tuple[Record, bool]]]]:
+        """Everything that `make ui` needs, in the order to start it in."""
+        testbed = [(TESTBED, self.start_testbed)] if self.uses_testbed else []
+        return [*testbed, (REPORTS, self.start_reports), (PREFECT, self.start_prefect), (WORKER, self.start_worker)]
+
+    @property
+    def uses_testbed(self) -> bool:
+        """Whether the project loads into the testbed CRM."""
+        return any(system.connector == TESTBED_CONNECTOR for system in self.project.spec.systems.values())
+
+    def start_testbed(self) -> tuple[Record, bool]:
+        """The testbed CRM, on a database of its own."""
+        if record := self.processes.running(TESTBED):
+            return record, False
+        local = read_local_env(self.workspace.root)
+        port = free_port(urlsplit(local.get("ROLLOUT_TESTBED_URL", "")).port or TESTBED_PORT)
+        url = f"http://127.0.0.1:{port}"
+        password = local.get("ROLLOUT_TESTBED_PASSWORD") or secrets.token_urlsafe(24)
+        write_local_env(self.workspace.root, {"ROLLOUT_TESTBED_URL": url, "ROLLOUT_TESTBED_PASSWORD": password})
+        record = self.processes.start(
+            TESTBED,
+            [sys.executable, "-m", "rollout.testbed", "--port", str(port)],
+            environment=self._environment(
+                ROLLOUT_TESTBED_DATABASE_URL=database_url(self.project, database="testbed"),
+                ROLLOUT_TESTBED_PASSWORD=password,
+            ),
+            folder=ROOT,
+            address=url,
+            ready=lambda: _answers(f"{url}/api/health"),
+            timeout_s=START_TIMEOUT_S,
+        )
+        return record, True
+
+    def start_reports(self) -> tuple[Record, bool]:
+        """The server of the workspace's reports, below a secret path."""
+        if record := self.processes.running(REPORTS):
+            return record, False
+        known = urlsplit(read_local_env(self.workspace.root).get("ROLLOUT_REPORTS_URL", ""))
+        port = free_port(known.port or REPORTS_PORT)
+        token = known.path.strip("/") or secrets.token_urlsafe(24)
+        url = f"http://127.0.0.1:{port}/{token}"
+        write_local_env(self.workspace.root, {"ROLLOUT_REPORTS_URL": url})
+        record = self.processes.start(
+            REPORTS,
+            [sys.executable, str(ROOT / "ops" / "report_server.py"), str(self.workspace.reports), str(port)],
+            environment=self._environment(ROLLOUT_REPORTS_TOKEN=token),
+            folder=ROOT,
+            address=url,
+            ready=lambda: _listens(port),
+            timeout_s=START_TIMEOUT_S,
+        )
+        return record, True
+
+    def start_prefect(self) -> tuple[Record, bool]:
+        """The Prefect server, on a database of its own beside the journal."""
+        if record := self.processes.running(PREFECT):
+            return record, False
+        port = free_port(PREFECT_PORT)
+        url = f"http://127.0.0.1:{port}"
+        database = database_url(self.project, database="prefect")
+        record = self.processes.start(
+            PREFECT,
+            [*_prefect(), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            environment=self.prefect_environment(url)
+            | {
+                "PREFECT_SERVER_DATABASE_CONNECTION_URL": urlsplit(database)
+                ._replace(scheme="postgresql+asyncpg")
+                .geturl()
+            },
+            folder=ROOT,
+            address=url,
+            ready=lambda: _answers(f"{url}/api/health"),
+            timeout_s=START_TIMEOUT_S,
+        )
+        _silence_ui(self._prefect_home / "ui")
+        return record, True
+
+    def deploy(self, prefect: Record) -> None:
+        """Make the work pool, and every deployment of `prefect.yaml` as it is now. Raises ServiceError."""
+        environment = self.prefect_environment(prefect.address)
+        log = self.workspace.logs / "prefect-deploy.log"
+        for command in (
+            ["work-pool", "create", POOL, "--type", "process", "--overwrite"],
+            ["deploy", "--all"],
+        ):
+            with log.open("ab") as output:
+                done = subprocess.run(  # noqa: S603 - our own command
+                    [*_prefect(), "--no-prompt", *command],
+                    cwd=ROOT,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    timeout=START_TIMEOUT_S,
+                    check=False,
+                )
+            if done.returncode != 0:
+                raise ServiceError(f"`prefect {' '.join(command)}` failed; its log: {log}")
+
+    def start_worker(self) -> tuple[Record, bool]:
+        """Every deployment as `prefect.yaml` has it now, and the worker that runs them, a process a run."""
+        prefect, _ = self.start_prefect()
+        self.deploy(prefect)
+        if record := self.processes.running(WORKER):
+            return record, False
+        record = self.processes.start(
+            WORKER,
+            [*_prefect(), "--no-prompt", "worker", "start", "--pool", POOL, "--type", "process", "--name", WORKER],
+            environment=self.prefect_environment(prefect.address),
+            folder=ROOT,
+            address=f"work pool '{POOL}'",
+            ready=lambda: _worker_online(prefect.address),
+            timeout_s=START_TIMEOUT_S,
+        )
+        return record, True
+
+    def prefect_environment(self, url: str) -> dict[str, str]:
+        """The environment of everything that runs Prefect: at home in the workspace, silent to the outside."""
+        self._prefect_home.mkdir(mode=0o700, exist_ok=True)
+        return self._environment(
+            PREFECT_HOME=str(self._prefect_home),
+            PREFECT_UI_STATIC_DIRECTORY=str(self._prefect_home / "ui"),
+            PREFECT_API_URL=f"{url}/api",
+            PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="false",  # never a second server behind our back
+            PREFECT_SERVER_ANALYTICS_ENABLED="false",
+            DO_NOT_TRACK="1",
+            PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT="false",
+            PREFECT_WORKER_QUERY_SECONDS="2",
+            ROLLOUT_PROJECT=str(self.project.root),
+            **read_local_env(self.workspace.root),
+        )
+
+    @property
+    def _prefect_home(self) -> Path:
+        return self.workspace.root / "prefect"
+
+    def _environment(self, **settings: str) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        return inherited | {"PYTHONUNBUFFERED": "1"} | settings
+
+
+def _silence_ui(static: Path) -> None:
+    """Take the analytics key out of the pages that the Prefect server copied for browsers.
+
+    Prefect's second UI fetches its tracker's configuration from abroad on every page, whatever the settings say;
+    without a key it does not begin to. A test watches what the browser asks for.
+    """
+    for script in static.rglob("*.js"):
+        text = script.read_bytes()
+        if UI_ANALYTICS_KEY in text:
+            draft = script.with_suffix(".draft")
+            draft.write_bytes(text.replace(UI_ANALYTICS_KEY, b""))
+            draft.replace(script)
+
+
+def _prefect() -> list[str]:
+    return [sys.executable, "-m", "prefect"]
+
+
+def _get(url: str, body: Mapping[str, object] | None = None) -> httpx.Response | None:
+    try:
+        with httpx.Client(timeout=5, trust_env=False) as client:
+            return client.get(url) if body is None else client.post(url, json=body)
+    except httpx.TransportError:
+        return None
+
+
+def _answers(url: str) -> bool:
+    response = _get(url)
+    return response is not None and response.is_success
+
+
+def _listens(port: int) -> bool:
+    return _get(f"http://127.0.0.1:{port}/") is not None
+
+
+def _worker_online(url: str) -> bool:
+    response = _get(f"{url}/api/work_pools/{POOL}/workers/filter", {})
+    return (
+        response is not None
+        and response.is_success
+        and any(worker["name"] == WORKER and worker["status"] == "ONLINE" for worker in response.json())
+    )

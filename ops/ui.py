@@ -1,0 +1,119 @@
+"""``make ui``: PostgreSQL, the testbed CRM, reports, Prefect with all deployments and a worker, until Ctrl-C.
+
+Stops what it started and nothing else. What was already running (after ``make demo``, say) is used and left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from processes import Record, ServiceError
+from rich.console import Console
+from rich.table import Table
+from services import PREFECT, ROOT, UI, Services
+
+from rollout.errors import RolloutError
+from rollout.project import postgres
+
+LOOK_EVERY_S = 1.0
+console = Console()
+
+
+class _StopRequested(BaseException):
+    """Ctrl-C or SIGTERM."""
+
+
+def main() -> int:
+    """Run until asked to stop. Answers the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--project", type=Path, default=ROOT / "demo", help="folder of rollout.yaml (default: demo)")
+    arguments = parser.parse_args()
+    try:
+        services = Services.of(arguments.project)
+        if already := services.processes.running(UI):
+            console.print(f"[yellow]make ui runs already (pid {already.pid}).[/] What it started:")
+            _show(services.processes.all_running())
+            return 0
+        with _stop_signals():
+            return _run(services)
+    except (RolloutError, ServiceError) as error:
+        console.print(f"[red]{error}[/]", highlight=False)
+        return getattr(error, "exit_code", 3)
+
+
+def _run(services: Services) -> int:
+    started: list[str] = []
+    owns_database = False
+    code = 0
+    services.processes.remember(UI, os.getpid(), "")
+    try:
+        owns_database = services.start_database()
+        with console.status("starting …") as status:
+            for name, start in services.starters():
+                status.update(f"starting {name} …")
+                _, is_new = start()
+                if is_new:
+                    started.append(name)
+        _show(services.processes.all_running())
+        prefect = services.processes.running(PREFECT)
+        console.print(
+            f"Open [bold]{prefect.address if prefect else ''}[/] in a browser. Ctrl-C stops everything started here."
+        )
+        code = _watch(services)
+    except _StopRequested:
+        console.print("\nstopping …")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half of them running
+        for name in reversed(started):
+            services.processes.stop(name)
+        if owns_database:
+            postgres.stop(services.workspace.postgres)
+        services.processes.forget(UI)
+    console.print("stopped: " + ", ".join([*reversed(started), *(["postgresql"] if owns_database else [])]))
+    return code
+
+
+def _watch(services: Services) -> int:
+    """Look at the services until one of them is gone."""
+    watched = [record for record in services.processes.all_running() if record.name != UI]
+    while True:
+        time.sleep(LOOK_EVERY_S)
+        for record in watched:
+            if record.process() is None:
+                log = services.processes.logs / f"{record.name}.log"
+                console.print(
+                    f"[red]{record.name} (pid {record.pid}) ended on its own; its log: {log}[/]", highlight=False
+                )
+                return 3
+
+
+def _show(records: list[Record]) -> None:
+    table = Table(box=None)
+    for heading in ("service", "address", "pid"):
+        table.add_column(heading)
+    for record in records:
+        if record.name != UI:
+            table.add_row(record.name, record.address, str(record.pid))
+    console.print(table)
+
+
+@contextmanager
+def _stop_signals() -> Iterator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise _StopRequested
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())
