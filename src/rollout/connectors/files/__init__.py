@@ -1,0 +1,268 @@
+"""Legacy data in files: CSV, XLSX and XLS below one folder.
+
+Frames have pandas' default `str` columns (backed by Arrow, missing values as NaN): an empty cell is missing, never an
+empty string. Nothing else is interpreted; surrounding spaces, full-width digits and control characters arrive as they
+stand. All files and sheets of a source make up one table: its columns are those of all of them together, in the order
+in which they are first met, and a file without one of them has no values there, which a finding says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import file_digest
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import ValidationError
+
+from rollout.connectors.base import Capabilities, FileFingerprint, SourceChunk, SourceHeader
+from rollout.connectors.files.delimited import CsvTable, open_csv
+from rollout.connectors.files.guard import is_workbook
+from rollout.connectors.files.table import Part, Table, Unreadable
+from rollout.connectors.files.workbook import open_sheets
+from rollout.errors import ConfigError, UnsupportedOperation
+from rollout.mapping.spec import SourceSpec
+from rollout.model.base import Frozen
+from rollout.model.entity import TargetSchema
+from rollout.model.finding import Finding, Level
+
+LOCK_PREFIX = "~$"
+"""Excel leaves such a file beside a workbook that somebody has open."""
+
+WORKBOOK_SUFFIXES = {".xlsx", ".xlsm", ".xls"}
+"""With `format: auto` a file's first bytes decide; a file named like this must be a workbook."""
+
+
+class FilesOptions(Frozen):
+    """Options of a system with `connector: files`."""
+
+    root: str = "."
+    """Folder that the sources' paths start in, relative to the project file."""
+
+
+class FilesConnector:
+    """Reads CSV, XLSX and XLS files.
+
+    Args:
+        name: The system's name in the project.
+        options: See `FilesOptions`.
+        base_dir: The project's folder.
+    """
+
+    def __init__(self, name: str, options: Mapping[str, Any], base_dir: Path) -> None:
+        try:
+            root = FilesOptions.model_validate(dict(options)).root
+        except ValidationError as error:
+            raise ConfigError(
+                f"options of system '{name}': {error.errors()[0]['msg']}",
+                where=f"systems.{name}.options.{'.'.join(map(str, error.errors()[0]['loc']))}",
+                hint="the connector `files` has one option: root",
+            ) from error
+        self.name = name
+        self.capabilities = Capabilities()
+        self.base_dir = base_dir.resolve()
+        self.root = (base_dir / root).resolve()
+
+    def check(self) -> list[Finding]:
+        """The folder is there and can be listed."""
+        try:
+            next(self.root.iterdir(), None)
+        except OSError as error:
+            return [
+                Finding(
+                    id="source.folder_missing",
+                    level=Level.ERROR,
+                    message=f"the folder of system '{self.name}' cannot be read: {error.strerror}",
+                    where=str(self.root),
+                    hint="correct `root`, or put the files there",
+                )
+            ]
+        return []
+
+    def describe(self) -> TargetSchema:
+        """Files have no schema of entities."""
+        raise UnsupportedOperation(f"system '{self.name}' holds files and cannot be a target")
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def fingerprint(self, source: SourceSpec) -> list[FileFingerprint]:
+        """SHA-256 of every file of a source, in reading order."""
+        fingerprints = []
+        for path in self._paths(source):
+            with path.open("rb") as file:
+                digest = file_digest(file, "sha256").hexdigest()
+                fingerprints.append(FileFingerprint(self._label(path), digest, file.tell()))
+        return fingerprints
+
+    def headers(self, source: SourceSpec) -> list[SourceHeader]:
+        """The columns of every file and sheet of a source."""
+        return [_header(table) for path in self._paths(source) for table in self._open(path, source)[0]]
+
+    def read(self, source: SourceSpec, *, chunk_rows: int) -> Iterator[SourceChunk]:
+        """All rows in file order; see the module's docstring and `SourceChunk`.
+
+        The headers of all files are read first, so that an unusable one costs no half-done work.
+        """
+        paths = self._paths(source)
+        columns: dict[str, None] = {}
+        kept: dict[Path, _Opened] = {}
+        for path in paths:
+            tables, passed = self._open(path, source)
+            columns.update(dict.fromkeys(column for table in tables for column in table.columns))
+            # An open workbook is its sheets in memory: of several, each is opened again when its turn comes.
+            if len(paths) == 1 or all(isinstance(table, CsvTable) for table in tables):
+                kept[path] = tables, passed
+        for path in paths:
+            tables, passed = kept.pop(path) if path in kept else self._open(path, source)
+            for table in tables:
+                yield from _chunks(table, tuple(columns), chunk_rows, passed)
+                passed = []
+
+    def _open(self, path: Path, source: SourceSpec) -> _Opened:
+        label = self._label(path)
+        if source.format in {"xlsx", "xls"} or (
+            source.format == "auto" and (is_workbook(path) or path.suffix.lower() in WORKBOOK_SUFFIXES)
+        ):
+            sheets, passed = open_sheets(path, label, source)
+            return list(sheets), passed
+        return [open_csv(path, label, source)], []
+
+    def _paths(self, source: SourceSpec) -> list[Path]:
+        """The files of a source, sorted by path.
+
+        Raises:
+            ConfigError: The pattern leaves the system's folder, or nothing matches.
+        """
+        if source.path is None:
+            raise ConfigError(
+                f"source '{source.name}' has a query, but system '{self.name}' holds files",
+                where=f"sources.{source.name}",
+                hint="give the source a path",
+            )
+        pattern = PurePosixPath(source.path)
+        if pattern.is_absolute() or ".." in pattern.parts:
+            raise ConfigError(
+                f"the path '{source.path}' of source '{source.name}' leaves the folder of system '{self.name}'",
+                where=f"sources.{source.name}.path",
+                hint="give a path below the system's root",
+            )
+        paths = sorted(path for path in self._glob(source) if not path.name.startswith(LOCK_PREFIX))
+        if not paths:
+            raise ConfigError(
+                f"no file matches '{source.path}' in {self.root}",
+                where=f"sources.{source.name}.path",
+                hint="put the files there, or correct the path (names are case-sensitive)",
+            )
+        for path in paths:
+            if not path.resolve().is_relative_to(self.root):
+                raise ConfigError(
+                    f"'{self._label(path)}' is a link that leaves the folder of system '{self.name}'",
+                    where=f"sources.{source.name}.path",
+                    hint="copy the file into the folder",
+                )
+        return paths
+
+    def _glob(self, source: SourceSpec) -> Iterable[Path]:
+        try:
+            return [path for path in self.root.glob(str(source.path)) if path.is_file()]
+        except (ValueError, NotImplementedError) as error:
+            raise ConfigError(
+                f"the path '{source.path}' of source '{source.name}' is not a pattern: {error}",
+                where=f"sources.{source.name}.path",
+                hint="use names with * and ?, and ** for any folders",
+            ) from error
+
+    def _label(self, path: Path) -> str:
+        """The file as people know it: relative to the project, or to the root where that lies elsewhere."""
+        base = self.base_dir if path.is_relative_to(self.base_dir) else self.root
+        return path.relative_to(base).as_posix()
+
+
+_Opened = tuple[list[Table], list[Finding]]
+"""The tables of a file, and findings on sheets that were passed over."""
+
+
+def _chunks(table: Table, columns: tuple[str, ...], chunk_rows: int, passed: list[Finding]) -> Iterator[SourceChunk]:
+    findings = [*passed, *table.findings, *_missing_columns(table, columns)]
+    rows = 0
+    # One part is held back: what only the whole file shows goes with its last rows.
+    held: Part | None = None
+    for part in table.parts(chunk_rows):
+        rows += part.rows.num_rows + len(part.unreadable)
+        if held is None:
+            held = part
+        elif part.rows.num_rows or part.unreadable:
+            yield _chunk(held, table, columns, findings)
+            held, findings = part, []
+        else:
+            findings = [*findings, *part.findings]
+    if held is not None:
+        yield _chunk(held, table, columns, [*findings, *_no_rows(table, rows)])
+
+
+def _header(table: Table) -> SourceHeader:
+    return SourceHeader(path=table.label, sheet=table.sheet, line=table.header_line, columns=table.columns)
+
+
+def _where(table: Table) -> str:
+    return f"{table.label}[{table.sheet}]" if table.sheet else table.label
+
+
+def _missing_columns(table: Table, columns: tuple[str, ...]) -> list[Finding]:
+    missing = [column for column in columns if column not in table.columns]
+    if not missing:
+        return []
+    return [
+        Finding(
+            id="source.columns_differ",
+            level=Level.WARNING,
+            message=f"lacks columns that other files of this source have: {', '.join(missing)}",
+            where=f"{_where(table)}:{table.header_line}",
+            hint="its rows have no values there; add the columns if they should",
+            detail={"columns": missing},
+        )
+    ]
+
+
+def _no_rows(table: Table, rows: int) -> list[Finding]:
+    if rows:
+        return []
+    return [
+        Finding(
+            id="source.no_rows",
+            level=Level.WARNING,
+            message="has a header and no rows",
+            where=_where(table),
+            hint="make sure that the export was complete",
+        )
+    ]
+
+
+def _chunk(part: Part, table: Table, columns: tuple[str, ...], findings: list[Finding]) -> SourceChunk:
+    count = part.rows.num_rows
+    own = dict(zip(part.rows.column_names, part.rows.columns, strict=True))
+    nothing = pa.nulls(count, pa.string())
+    frame = pa.table({column: own.get(column, nothing) for column in columns}).to_pandas()
+    return SourceChunk(
+        frame=_placed(frame, table, part.lines),
+        findings=[*findings, *part.findings],
+        unreadable=_unreadable(part.unreadable, table) if part.unreadable else None,
+    )
+
+
+def _placed(frame: pd.DataFrame, table: Table, lines: Any) -> pd.DataFrame:
+    """The frame with `_file`, `_sheet` and `_line`."""
+    return frame.assign(
+        _file=pd.array([table.label], dtype="str").repeat(len(frame)),
+        _sheet=pd.array([table.sheet], dtype="str").repeat(len(frame)),
+        _line=np.asarray(lines, np.int64),
+    )
+
+
+def _unreadable(rows: list[Unreadable], table: Table) -> pd.DataFrame:
+    frame = pd.DataFrame({"raw": [row.raw for row in rows], "reason": [row.reason for row in rows]}, dtype="str")
+    return _placed(frame, table, [row.line for row in rows])
