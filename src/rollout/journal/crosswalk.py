@@ -2,21 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from rollout.journal.engine import driver_cursor
+UNDECIDED = "undecided:"
+"""Prefix of the stand-in for the migration key of a record about which a person must decide."""
 
+_MEMBERS = """
+    SELECT source_key, CASE disposition WHEN 'golden' THEN source_key ELSE golden_key END AS golden_key
+    FROM source_row WHERE project_id = :project AND entity = :entity AND wave = :wave
+      AND disposition IN ('golden', 'merged')
+"""
 
-def assign(connection: Connection, project_id: str, entity: str, keys: Mapping[str, str]) -> None:
-    """Give source keys their migration keys. A key that is already assigned stays as it is."""
-    cursor = driver_cursor(connection)
-    cursor.execute(
-        "INSERT INTO key_assignment (project_id, entity, source_key, migration_key)"
-        " SELECT %s, %s, * FROM unnest(%s::text[], %s::text[]) ON CONFLICT DO NOTHING",
-        (project_id, entity, list(keys), list(keys.values())),
+# Golden records none of whose source rows has a key yet get a new one; PostgreSQL draws it.
+_NEW = text(f"""
+    INSERT INTO key_assignment (project_id, entity, source_key, migration_key)
+    SELECT :project, :entity, m.golden_key, gen_random_uuid()::text
+    FROM ({_MEMBERS}) m
+    LEFT JOIN key_assignment k ON k.project_id = :project AND k.entity = :entity AND k.source_key = m.source_key
+    GROUP BY m.golden_key HAVING count(k.migration_key) = 0
+""")
+
+# Every other source row of a record whose rows agree on one key shares that key from now on.
+_SHARE = text(f"""
+    WITH member AS ({_MEMBERS}), known AS (
+        SELECT m.golden_key, min(k.migration_key) AS migration_key
+        FROM member m JOIN key_assignment k
+          ON k.project_id = :project AND k.entity = :entity AND k.source_key = m.source_key
+        GROUP BY m.golden_key HAVING count(DISTINCT k.migration_key) = 1
     )
+    INSERT INTO key_assignment (project_id, entity, source_key, migration_key)
+    SELECT :project, :entity, m.source_key, known.migration_key FROM member m JOIN known USING (golden_key)
+    ON CONFLICT DO NOTHING
+""")
+
+# Records whose rows were loaded under several keys (joined), and records that share a key with another (split).
+_UNDECIDED = text(f"""
+    WITH member AS ({_MEMBERS}), held AS (
+        SELECT DISTINCT m.golden_key, k.migration_key
+        FROM member m JOIN key_assignment k
+          ON k.project_id = :project AND k.entity = :entity AND k.source_key = m.source_key
+    )
+    SELECT golden_key, 'cluster_joined' AS reason FROM held GROUP BY golden_key HAVING count(*) > 1
+    UNION ALL
+    SELECT h.golden_key, 'cluster_split' FROM held h
+    JOIN (SELECT migration_key FROM held GROUP BY migration_key HAVING count(*) > 1) s USING (migration_key)
+""")
+
+
+# A key that no target has ever seen binds nobody: matching may still change its mind.
+_FORGET = text(f"""
+    DELETE FROM key_assignment k USING ({_MEMBERS}) m
+    WHERE k.project_id = :project AND k.entity = :entity AND k.source_key = m.source_key
+      AND m.golden_key = ANY(:golden_keys)
+      AND NOT EXISTS (SELECT 1 FROM target_record t WHERE t.project_id = :project AND t.entity = :entity
+                        AND t.migration_key = k.migration_key)
+      AND NOT EXISTS (SELECT 1 FROM row_state s JOIN plan p USING (plan_id) WHERE p.project_id = :project
+                        AND s.entity = :entity AND s.state IN ('intent', 'unknown')
+                        AND s.migration_key = k.migration_key)
+""")
+
+
+def assign(connection: Connection, project_id: str, entity: str, wave: str) -> dict[str, str]:
+    """Give every golden record of the ledger its migration key, once and for all.
+
+    A record keeps the key that any of its source rows was given before, whatever becomes of the clusters.
+
+    Returns:
+        Golden keys about which a person must decide, with the reason: rows that have keys of their own were joined
+        (`cluster_joined`), or rows of one key were parted (`cluster_split`).
+    """
+    parameters = {"project": project_id, "entity": entity, "wave": wave}
+    undecided = _spread(connection, parameters)
+    if undecided:
+        connection.execute(_FORGET, {**parameters, "golden_keys": list(undecided)})
+        undecided = _spread(connection, parameters)
+    return undecided
+
+
+def _spread(connection: Connection, parameters: dict[str, str]) -> dict[str, str]:
+    connection.execute(_NEW, parameters)
+    connection.execute(_SHARE, parameters)
+    return {row.golden_key: row.reason for row in connection.execute(_UNDECIDED, parameters)}
 
 
 def keys(connection: Connection, project_id: str, entity: str, source_keys: Sequence[str]) -> dict[str, str]:

@@ -16,24 +16,25 @@ LedgerRow = tuple[str, str, str | None, str | None]
 
 DISPOSITIONS = {"merged": Bucket.MERGED, "quarantined": Bucket.QUARANTINED, "skipped": Bucket.SKIPPED}
 
-# A golden row's bucket is its newest line in the latest plan of the target that a load has begun. Open intents count as
-# unknown: whether they landed has not been decided yet.
+# A golden row's bucket is its newest line in the latest plan of the target that a load has begun.
 _ACCOUNTING = text("""
 WITH latest AS (
     SELECT plan_id FROM plan
     WHERE project_id = :project AND (CAST(:target AS text) IS NULL OR target = :target) AND wave = :wave
       AND state IN ('loading', 'applied')
     ORDER BY seq DESC LIMIT 1
-), outcome AS (
+), newest AS (
     SELECT DISTINCT ON (s.entity, s.migration_key) s.entity, s.migration_key, s.state
     FROM row_state s JOIN latest USING (plan_id)
     ORDER BY s.entity, s.migration_key, s.step DESC, s.attempt DESC
+), outcome AS (
+    SELECT n.entity, p.golden_key, n.state
+    FROM newest n JOIN latest ON true
+    JOIN plan_row p ON p.plan_id = latest.plan_id AND p.entity = n.entity AND p.migration_key = n.migration_key
 )
 SELECT r.entity, r.disposition, o.state, count(*) AS rows
 FROM source_row r
-LEFT JOIN key_assignment k
-    ON r.disposition = 'golden' AND k.project_id = r.project_id AND k.entity = r.entity AND k.source_key = r.source_key
-LEFT JOIN outcome o ON o.entity = r.entity AND o.migration_key = k.migration_key
+LEFT JOIN outcome o ON r.disposition = 'golden' AND o.entity = r.entity AND o.golden_key = r.source_key
 WHERE r.project_id = :project AND r.wave = :wave
 GROUP BY r.entity, r.disposition, o.state
 """)
@@ -100,7 +101,10 @@ class Ledger:
 
 
 def bucket_of_state(state: str | None) -> str:
-    """The accounting column of a golden row's latest row state; without one it is not loaded yet."""
+    """The accounting column of a golden row's newest state; without one it is not loaded yet.
+
+    An open intent counts as unknown: whether it landed has not been decided yet.
+    """
     if state is None or state == "retried":
         return "not_loaded"
     return Bucket.UNKNOWN.value if state == "intent" else Bucket(state).value

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, desc, func, insert, select, text, update
+from sqlalchemy import Connection, desc, insert, select, text, update
 
 import rollout
 from rollout.journal import schema
@@ -30,6 +30,10 @@ class PlanRecord:
     estimate: dict[str, Any]
     code_version: str
     created_at: datetime
+
+    def counts_in_order(self, order: Sequence[str]) -> list[str]:
+        """The plan's entities in load order, which its hash was made in."""
+        return [entity for entity in order if entity in self.counts]
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,19 @@ class Plans:
             )
         )
 
+    def supersede_older(self, connection: Connection, plan_id: str, target: str) -> None:
+        """A new plan of a target takes the place of all that were not fully applied."""
+        connection.execute(
+            update(schema.plan)
+            .where(
+                schema.plan.c.project_id == self._project_id,
+                schema.plan.c.target == target,
+                schema.plan.c.plan_id != plan_id,
+                schema.plan.c.state.in_(["proposed", "approved", "loading"]),
+            )
+            .values(state="superseded")
+        )
+
     def set_state(self, connection: Connection, plan_id: str, state: str) -> None:
         """Move a plan on: proposed → approved → loading → applied."""
         connection.execute(update(schema.plan).where(schema.plan.c.plan_id == plan_id).values(state=state))
@@ -223,14 +240,52 @@ class Plans:
         )
         return {row["migration_key"]: _stored(row) for row in connection.execute(query).mappings()}
 
-    def count(self, connection: Connection, plan_id: str, entity: str) -> int:
-        """Rows of an entity in a plan."""
+    def identities(self, connection: Connection, plan_id: str, entity: str) -> Iterator[tuple[str, str, str]]:
+        """What the plan's hash covers of each row, in order: migration key, action, digest."""
+        table = schema.plan_row
         query = (
-            select(func.count())
-            .select_from(schema.plan_row)
-            .where(schema.plan_row.c.plan_id == plan_id, schema.plan_row.c.entity == entity)
+            select(table.c.migration_key, table.c.action, table.c.digest)
+            .where(table.c.plan_id == plan_id, table.c.entity == entity)
+            .order_by(table.c.ordinal)
+            .execution_options(yield_per=10_000)
         )
-        return connection.execute(query).scalar_one()
+        for row in connection.execute(query):
+            yield (row.migration_key, row.action, row.digest)
+
+    def with_open_lines(self, connection: Connection, target: str) -> list[tuple[PlanRecord, str]]:
+        """Plans of a target, oldest first, each with an entity that has lines whose outcome is not decided."""
+        query = text("""
+            SELECT DISTINCT p.seq, p.plan_id, s.entity FROM row_state s JOIN plan p USING (plan_id)
+            WHERE p.project_id = :project AND p.target = :target AND s.state IN ('intent', 'unknown')
+            ORDER BY p.seq, s.entity
+        """)
+        found = connection.execute(query, {"project": self._project_id, "target": target}).all()
+        plans = {row.plan_id: self.get(connection, row.plan_id) for row in found}
+        return [(plan, row.entity) for row in found if (plan := plans[row.plan_id]) is not None]
+
+    def is_done(self, connection: Connection, plan_id: str) -> bool:
+        """Whether every row has a closed outcome."""
+        query = text("""
+            SELECT EXISTS (
+              SELECT 1 FROM plan_row p WHERE p.plan_id = :plan AND NOT EXISTS (
+                SELECT 1 FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity
+                  AND s.migration_key = p.migration_key
+                  AND s.state NOT IN ('intent', 'unknown', 'waiting', 'retried')))
+        """)
+        return not connection.execute(query, {"plan": plan_id}).scalar_one()
+
+    def reasons(self, connection: Connection, plan_id: str) -> dict[str, dict[str, int]]:
+        """Rows by reason code, an entity each, from their newest lines; rows without a reason are left out."""
+        query = text("""
+            SELECT entity, state || '/' || reason_code AS reason, count(*) AS rows FROM (
+              SELECT DISTINCT ON (entity, migration_key) entity, state, reason_code FROM row_state
+              WHERE plan_id = :plan ORDER BY entity, migration_key, step DESC, attempt DESC) newest
+            WHERE reason_code IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2
+        """)
+        found: dict[str, dict[str, int]] = {}
+        for row in connection.execute(query, {"plan": plan_id}):
+            found.setdefault(row.entity, {})[row.reason] = row.rows
+        return found
 
 
 def _stored(row: Mapping[Any, Any]) -> StoredRow:

@@ -13,7 +13,7 @@ from datetime import datetime
 from rollout.errors import OutcomeUnknown, Retryable
 from rollout.journal import crosswalk
 from rollout.journal.leases import reserve_call
-from rollout.journal.plans import StoredRow
+from rollout.journal.plans import Plans, StoredRow
 from rollout.journal.rows import Intent, Outcome, remember_records
 from rollout.load import machine
 from rollout.load.machine import Decision, RowState
@@ -65,6 +65,21 @@ class Sender:
         round_ = self._probe_until_decided(works)
         states = self._close(round_.decided)
         return states + self._send_until_closed(self._next_attempt(round_.send))
+
+    def settle(self) -> list[RowState]:
+        """Decide all open lines by looking, and send nothing: what was not stored is closed as retried."""
+        scope, plans = self._scope, Plans(self._scope.journal.project_id)
+        with scope.journal.transaction() as connection:
+            lines = scope.states.open_lines(connection)
+            stored = plans.rows_by_key(
+                connection, scope.plan.plan_id, scope.entity, [line.migration_key for line in lines]
+            )
+        rows = [(stored[line.migration_key], line.attempt) for line in lines]
+        works, _ = self._resolve([(self._unseal(row), row, attempt) for row, attempt in rows])
+        intent_at = {line.migration_key: line.intent_at for line in lines}
+        round_ = self._probe_until_decided([replace(work, intent_at=intent_at[work.key]) for work in works])
+        decided = self._close(round_.decided)
+        return decided + self._close([(work, Decision(RowState.RETRIED)) for work in round_.send])
 
     # From plan to intent
 

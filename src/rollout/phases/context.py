@@ -126,5 +126,3 @@ def shown(progress: Progress, what: str, total: int | None, unit: str) -> Iterat
         yield progress
     finally:
         progress.finish()
-
-

@@ -1,0 +1,40 @@
+"""`rollout load`: apply the approved plan."""
+
+from __future__ import annotations
+
+import click
+
+from rollout.cli.tables import conservation
+from rollout.cli.verb import Invocation, verb
+
+
+@click.option("--plan", "plan_id", help="The plan. Default: the latest approved one.")
+@click.option("--entity", "entities", multiple=True, help="Only this entity; may be given several times.")
+def _load(invocation: Invocation, *, plan_id: str | None, entities: tuple[str, ...]) -> int:
+    """Apply the approved plan to the target, or go on with it where an earlier load stopped.
+
+    Safe to repeat: a plan that is already applied changes nothing.
+    """
+    from rollout.phases.load import run_load  # noqa: PLC0415 - heavy
+
+    with invocation.context() as context:
+        summary = run_load(context, plan_id=plan_id, entities=entities or None)
+    told = {
+        "applied": "The plan is applied.",
+        "already_applied": "The plan was applied before: nothing was changed.",
+        "loading": "Rows are still open: run `rollout load` again once their reasons are gone.",
+    }[summary.state]
+    reasons = "".join(
+        f"\n  {entity}: {count:,} × {reason}"
+        for entity, counts in summary.reasons.items()
+        for reason, count in counts.items()
+    )
+    invocation.emit(
+        summary,
+        text=f"{conservation(summary.entities)}\n{told} {summary.rows:,} rows in {summary.seconds:.1f} s"
+        f" ({summary.rows_per_s:,.0f} rows/s), plan {summary.plan_id}, approved by {summary.approved_by}{reasons}",
+    )
+    return 0 if summary.accounted and summary.closed else 1
+
+
+command = verb(_load)

@@ -1,0 +1,51 @@
+"""The golden stage as planning and verification read it: records in batches, values apart from references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from rollout.errors import ConfigError
+from rollout.model.entity import Values
+from rollout.phases.context import PhaseContext
+from rollout.project.spec import EntitySpec
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenRecord:
+    """One golden record; ``parents`` holds the golden keys that its reference fields point to."""
+
+    golden_key: str
+    values: Values
+    parents: Mapping[str, str]
+
+
+def read_golden(path: Path, entity: EntitySpec, *, batch_rows: int) -> Iterator[list[GoldenRecord]]:
+    """The golden records of a stage file, in its order, at most ``batch_rows`` at once."""
+    references = set(entity.references)
+    plain = [name for name in entity.fields if name not in references]
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=batch_rows, columns=["_golden_key", *entity.fields]):
+        columns = {name: batch.column(name).to_pylist() for name in ("_golden_key", *entity.fields)}
+        rows = zip(*(columns[name] for name in plain), strict=True) if plain else iter([()] * batch.num_rows)
+        yield [
+            GoldenRecord(
+                golden_key=key,
+                values=dict(zip(plain, row, strict=True)),
+                parents={name: columns[name][at] for name in references if columns[name][at] is not None},
+            )
+            for at, (key, row) in enumerate(zip(columns["_golden_key"], rows, strict=True))
+        ]
+
+
+def golden_path(context: PhaseContext, entity: str) -> Path:
+    """Where the golden stage of the latest cleansing lies. Raises ConfigError if there is none."""
+    run = context.journal.latest_run("cleanse")
+    if run is None:
+        raise ConfigError("nothing was cleansed yet", hint="run `rollout cleanse` first")
+    path = context.project.workspace.stages / str(run.summary["entities"][entity]["golden_file"])
+    if not path.exists():
+        raise ConfigError(f"the golden stage of {entity} is gone", where=str(path), hint="run `rollout cleanse` again")
+    return path
