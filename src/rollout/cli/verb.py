@@ -48,14 +48,14 @@ class Invocation:
     @functools.cached_property
     def path(self) -> Path:
         """The project's `rollout.yaml`. Raises ConfigError if there is none."""
-        from rollout.project.loader import find_project  # noqa: PLC0415
+        from rollout.project.locate import find_project  # noqa: PLC0415
 
         return find_project(self.project_path or Path.cwd())
 
     @functools.cached_property
     def workspace(self) -> Workspace:
         """The project's workspace, for verbs that do not need the project to be whole."""
-        from rollout.project.loader import open_workspace  # noqa: PLC0415
+        from rollout.project.locate import open_workspace  # noqa: PLC0415
 
         workspace = open_workspace(self.path, env=self.env)
         self._log_to(workspace.logs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import psycopg
@@ -12,7 +13,9 @@ from psycopg import sql
 
 from rollout.errors import ConfigError, Fatal, Retryable
 from rollout.project import postgres
-from rollout.project.loader import Project
+
+if TYPE_CHECKING:  # the loader needs pandas; who only asks for a URL should not wait for it
+    from rollout.project.loader import Project
 
 VARIABLE = "ROLLOUT_DATABASE_URL"
 _CONNECT_TIMEOUT_S = 10

@@ -1,4 +1,4 @@
-"""Find, load and check a project: `rollout.yaml`, its mapping files, its workspace."""
+"""Load and check a project: `rollout.yaml`, its mapping files, its workspace."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from rollout.mapping.transforms import value_map_files
 from rollout.model.finding import Finding, Level, has_errors
 from rollout.project.check import check_mapping, check_spec
 from rollout.project.local_env import read_local_env
+from rollout.project.locate import find_project, workspace_of
 from rollout.project.resolve import clear_secrets, resolve_variables, select_environment
-from rollout.project.spec import ProjectSection, ProjectSpec
+from rollout.project.spec import ProjectSpec
 from rollout.project.validate import validate
 from rollout.project.workspace import Workspace
-from rollout.project.yamlfile import Document, read_yaml
+from rollout.project.yamlfile import read_yaml
 
-FILE = "rollout.yaml"
+__all__ = ["Project", "check_project", "find_project", "load_project"]
 
 # What people read or tune later, and what decides no row's content.
 _COSMETIC_FIELD = {"label": True, "personal": True, "verify": True}
@@ -78,25 +79,6 @@ class Project:
         return sorted(files)
 
 
-def find_project(start: Path) -> Path:
-    """The `rollout.yaml` that ``start`` names: the file itself, or the nearest one in its folder or above.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    start = start.absolute()
-    if start.is_file():
-        return start
-    for folder in (start, *start.parents):
-        if (folder / FILE).is_file():
-            return folder / FILE
-    raise ConfigError(
-        f"no {FILE} here or in a folder above",
-        where=str(start),
-        hint="name the project with --project, or make one with `rollout init DIR`",
-    )
-
-
 def load_project(path: Path, *, env: str | None = None, environ: Mapping[str, str] | None = None) -> Project:
     """Load a project that is whole.
 
@@ -126,25 +108,6 @@ def check_project(path: Path, *, env: str | None = None, environ: Mapping[str, s
     return _read(path.absolute(), env, os.environ if environ is None else environ)[1]
 
 
-def open_workspace(path: Path, *, env: str | None = None) -> Workspace:
-    """The workspace of a project that need not be whole yet: to start the database, say, before anything is filled in.
-
-    Raises:
-        ConfigError: Not even `project.workspace` can be read.
-    """
-    document = read_yaml(path, path.name)
-    findings = [*document.findings, *(select_environment(document, env) if not document.findings else ())]
-    if findings:
-        raise ConfigError(findings[0].message, where=findings[0].where, hint=findings[0].hint)
-    return _workspace(document, path.absolute().parent)
-
-
-def _workspace(document: Document, root: Path) -> Workspace:
-    section = document.data.get("project")
-    named = section.get("workspace") if isinstance(section, dict) else None
-    return Workspace(root / (named if isinstance(named, str) else ProjectSection.model_fields["workspace"].default))
-
-
 def _read(path: Path, env: str | None, environ: Mapping[str, str]) -> tuple[Project | None, list[Finding]]:
     root = path.parent
     document = read_yaml(path, path.name)
@@ -152,7 +115,7 @@ def _read(path: Path, env: str | None, environ: Mapping[str, str]) -> tuple[Proj
         return None, document.findings
     findings = clear_secrets(document)
     findings += select_environment(document, env)
-    workspace = _workspace(document, root)
+    workspace = workspace_of(document, root)
     try:
         environ = {**read_local_env(workspace.root), **environ}
     except ConfigError as error:

@@ -12,6 +12,7 @@ from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.verdict import Criterion
+from rollout.project.workspace import DEFAULT_WORKSPACE
 
 NAME = r"^[a-z][a-z0-9_]*$"
 Language = Literal["zh", "en"]
@@ -30,7 +31,7 @@ class ProjectSection(Frozen):
     languages: tuple[Language, ...] = Field(default=("zh", "en"), min_length=1)
     phone_region: str = Field(default="CN", pattern="^[A-Z]{2}$", description="Region of numbers without country code.")
     workspace: str = Field(
-        default=".rollout", description="Stages, reports and the embedded database, relative to the project."
+        default=DEFAULT_WORKSPACE, description="Stages, reports and the embedded database, relative to the project."
     )
 
     @field_validator("time_zone")

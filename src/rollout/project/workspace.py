@@ -7,6 +7,9 @@ from pathlib import Path
 
 from rollout.errors import ConfigError
 
+DEFAULT_WORKSPACE = ".rollout"
+"""Folder beside `rollout.yaml`, unless that names another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
