@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rollout.model.base import Frozen
 
@@ -19,10 +20,22 @@ class Survivorship(StrEnum):
 
 
 class MatchKey(Frozen):
-    """Records that agree on all these fields (each with a value) are the same. Fields hold normalised values."""
+    """Records that agree on all these fields (each with a value) are the same. Fields hold normalised values.
+
+    ``by`` compares a field by what a transform makes of it, so that spellings may differ:
+    ``{name: 名称和电话, fields: [name, phone], by: {name: company_match_key}}``. Fillers such as 00000000 never match.
+    """
 
     name: str = Field(description="Shown as the rule of a merge.")
     fields: tuple[str, ...] = Field(min_length=1)
+    by: dict[str, str] = Field(default_factory=dict, description="Field → transform it is compared by.")
+
+    @model_validator(mode="after")
+    def _by_its_fields(self) -> Self:
+        stray = sorted(set(self.by) - set(self.fields))
+        if stray:
+            raise ValueError(f"`by` names what is not in `fields`: {', '.join(stray)}")
+        return self
 
 
 class MatchSpec(Frozen):
@@ -30,6 +43,10 @@ class MatchSpec(Frozen):
 
     keys: tuple[MatchKey, ...] = ()
     survivorship: Survivorship = Survivorship.MOST_COMPLETE
+    fill_gaps: bool = Field(
+        default=True,
+        description="Fields the golden record lacks are taken from the rows merged into it, best row first.",
+    )
     max_cluster_rows: int = Field(
         default=50, ge=2, description="A larger cluster is not merged but reported: its key is not a key."
     )

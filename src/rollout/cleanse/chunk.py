@@ -1,0 +1,237 @@
+"""One chunk of raw rows → clean rows, rejected rows with all their problems, and remarks. Pure, over Arrow tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rollout.cleanse.reasons import REASONS
+from rollout.cleanse.rules import FieldPlan
+from rollout.mapping.spec import OnError
+from rollout.mapping.transforms import run_steps
+from rollout.mapping.transforms_base import Coded, TransformContext, nulls
+from rollout.mapping.transforms_text import tidy
+from rollout.model.entity import FieldType
+
+ROW_COLUMNS = ("_source_key", "_source", "_file", "_line")
+"""What identifies a row in every stage."""
+QUARANTINE_COLUMNS = (*ROW_COLUMNS, "field", "value", "reason_code", "message", "hint")
+"""Columns of the quarantine stage; all text but `_line`."""
+
+
+@dataclass
+class Remark:
+    """How often a code was seen beside a field without holding the row back, and where first."""
+
+    rows: int = 0
+    first: str = ""
+
+
+@dataclass
+class CleansedChunk:
+    """What became of a chunk; its rows are in exactly one of ``clean``, ``rejected`` and ``blank``."""
+
+    clean: Any
+    """Arrow table: the entity's fields, `ROW_COLUMNS`, `_priority`."""
+    rejected: Any
+    """Arrow table like ``clean``: rows that have at least one problem. Their other fields help to judge them."""
+    problems: Any
+    """Arrow table of `QUARANTINE_COLUMNS`: one row a problem, values raw."""
+    blank: Any
+    """Keys of rows without any value."""
+    remarks: dict[tuple[str, str, str], Remark] = field(default_factory=dict)
+    """By (field, code, what was done: kept, dropped, defaulted)."""
+
+
+@dataclass
+class _Field:
+    """One field's column after its rules."""
+
+    values: Any
+    raw: Any
+    rejected: Any
+    """Code where the row is held back, null elsewhere."""
+
+
+def cleanse_chunk(
+    table: Any, plans: Sequence[FieldPlan], context: TransformContext, *, priority: int = 1
+) -> CleansedChunk:
+    """Apply a mapping to raw rows.
+
+    Args:
+        table: Arrow table of a raw stage: the source's columns as text, `_key` and `ROW_COLUMNS`.
+        plans: From `compile_mapping`; every column they read is in the table.
+        context: For the transforms.
+        priority: The source's, noted with each row.
+    """
+    table = table.combine_chunks()
+    blank = _blank_rows(table)
+    remarks: dict[tuple[str, str, str], Remark] = {}
+    done = [_apply(plan, table, context, remarks) for plan in plans]
+    bad = pa.repeat(pa.scalar(False), table.num_rows)
+    for column in done:
+        if column.rejected.null_count < table.num_rows:
+            bad = pc.or_(bad, pc.is_valid(column.rejected))
+    kept = pc.invert(blank)
+    bad = pc.and_(bad, kept)
+    mapped = pa.table(
+        [
+            *(column.values for column in done),
+            *(_column(table, name) for name in ROW_COLUMNS),
+            pa.repeat(pa.scalar(priority, pa.int64()), table.num_rows),
+        ],
+        names=[*(plan.name for plan in plans), *ROW_COLUMNS, "_priority"],
+    )
+    some_bad = pc.any(bad).as_py()
+    problems = (
+        [_problems(plan, column, table, kept) for plan, column in zip(plans, done, strict=True)] if some_bad else []
+    )
+    return CleansedChunk(
+        clean=mapped.filter(pc.and_(kept, pc.invert(bad))) if some_bad or pc.any(blank).as_py() else mapped,
+        rejected=mapped.filter(bad),
+        problems=pa.concat_tables([empty_problems(), *problems]),
+        blank=_column(table, "_source_key").filter(blank),
+        remarks=remarks,
+    )
+
+
+def empty_problems() -> Any:
+    """A quarantine table without rows."""
+    return pa.table({name: pa.array([], pa.int64() if name == "_line" else pa.string()) for name in QUARANTINE_COLUMNS})
+
+
+def problem_table(rows: Any, field_name: Any, values: Any, codes: Any) -> Any:
+    """Quarantine rows.
+
+    Args:
+        rows: Arrow table that has `ROW_COLUMNS`, one row a problem.
+        field_name: The field's name (one for all), or None.
+        values: Raw values.
+        codes: Reason codes.
+    """
+    told = codes.to_pylist()
+    return pa.table(
+        [
+            *(_column(rows, name) for name in ROW_COLUMNS),
+            pa.array([field_name] * len(told), pa.string()),
+            values,
+            codes,
+            pa.array([REASONS[code].message for code in told], pa.string()),
+            pa.array([REASONS[code].hint for code in told], pa.string()),
+        ],
+        names=list(QUARANTINE_COLUMNS),
+    )
+
+
+def _column(table: Any, name: str) -> Any:
+    values = table[name]
+    if isinstance(values, pa.ChunkedArray):
+        return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
+    return values
+
+
+def _blank_rows(table: Any) -> Any:
+    """Rows of nothing at all. Only a row without a key can be one, so the others are not looked at."""
+    blank = pc.starts_with(_column(table, "_key"), "@")
+    if not pc.any(blank).as_py():
+        return blank
+    for name in table.column_names:
+        if not name.startswith("_"):
+            values = _column(table, name)
+            blank = pc.and_(blank, pc.fill_null(pc.equal(pc.utf8_trim_whitespace(values), ""), True))
+    return blank
+
+
+def _apply(
+    plan: FieldPlan, table: Any, context: TransformContext, remarks: dict[tuple[str, str, str], Remark]
+) -> _Field:
+    length = table.num_rows
+    if plan.rule is None:
+        values = nulls(length)
+        codes = pa.repeat(pa.scalar("required_missing"), length) if plan.spec.required else nulls(length)
+        return _Field(values, values, codes)
+    raw = _raw(plan, table, context)
+    coded = _checked(plan, run_steps(raw, plan.steps, context))
+    values = coded.values
+    codes = nulls(length) if coded.codes is None else coded.codes
+    missing = pc.is_null(values)
+    if coded.codes is not None:
+        _remember(remarks, plan, codes, pc.and_(pc.is_valid(codes), pc.invert(missing)), "kept", table)
+    wrong = pc.and_(missing, pc.is_valid(codes))
+    if plan.rule.required:
+        empty = pc.and_(missing, pc.is_null(codes))
+        codes = pc.if_else(empty, pa.scalar("required_missing"), codes)
+        wrong = pc.or_(wrong, empty)
+    rejected = nulls(length)
+    if pc.any(wrong).as_py():
+        if plan.rule.on_error is OnError.REJECT:
+            rejected = pc.if_else(wrong, codes, pa.scalar(None, pa.string()))
+        elif plan.rule.on_error is OnError.DEFAULT:
+            values = pc.if_else(wrong, pa.scalar(plan.default), values)
+            _remember(remarks, plan, codes, wrong, "defaulted", table)
+        else:
+            _remember(remarks, plan, codes, wrong, "dropped", table)
+    if plan.spec.required:
+        # What the target requires is missing for whatever reason: the row cannot go on.
+        lost = pc.and_(pc.is_null(values), pc.is_null(rejected))
+        if pc.any(lost).as_py():
+            rejected = pc.if_else(lost, pc.coalesce(codes, pa.scalar("required_missing")), rejected)
+    return _Field(values, raw, rejected)
+
+
+def _raw(plan: FieldPlan, table: Any, context: TransformContext) -> Any:
+    """The cells the rule reads: of several columns the first that holds a value."""
+    assert plan.rule is not None
+    if plan.rule.const is not None:
+        return pa.repeat(pa.scalar(plan.rule.const), table.num_rows)
+    columns = [_column(table, name) for name in plan.rule.columns]
+    if len(columns) == 1:
+        return columns[0]
+    absent = pa.scalar(None, pa.string())
+    full = [pc.if_else(pc.is_null(tidy(values, context).values), absent, values) for values in columns[:-1]]
+    return pc.coalesce(*full, columns[-1])
+
+
+def _checked(plan: FieldPlan, coded: Coded) -> Coded:
+    """Pick-list and length."""
+    values, codes = coded.values, coded.codes
+    if plan.spec.type is FieldType.PICKLIST:
+        allowed = pc.is_in(values, value_set=pa.array(plan.spec.picklist, pa.string()))
+        values, codes = _refuse(values, codes, pc.invert(allowed), "not_in_picklist")
+    if plan.spec.max_length is not None:
+        longer = pc.greater(pc.utf8_length(values), plan.spec.max_length)
+        values, codes = _refuse(values, codes, longer, "too_long")
+    return Coded(values, codes)
+
+
+def _refuse(values: Any, codes: Any, where: Any, code: str) -> tuple[Any, Any]:
+    refused = pc.and_(pc.is_valid(values), pc.fill_null(where, False))
+    if not pc.any(refused).as_py():
+        return values, codes
+    codes = nulls(len(values)) if codes is None else codes
+    return pc.if_else(refused, pa.scalar(None, pa.string()), values), pc.if_else(refused, pa.scalar(code), codes)
+
+
+def _remember(
+    remarks: dict[tuple[str, str, str], Remark], plan: FieldPlan, codes: Any, where: Any, done: str, table: Any
+) -> None:
+    seen = codes.filter(where)
+    if len(seen) == 0:
+        return
+    for counted in pc.value_counts(seen):
+        code = counted["values"].as_py()
+        row = pc.and_(pc.fill_null(pc.equal(codes, code), False), where).index(True).as_py()
+        key = _column(table, "_source_key")[row].as_py()
+        remarks[(plan.name, code, done)] = Remark(rows=counted["counts"].as_py(), first=key)
+
+
+def _problems(plan: FieldPlan, column: _Field, table: Any, kept: Any) -> Any:
+    where = pc.and_(pc.is_valid(column.rejected), kept)
+    if not pc.any(where).as_py():
+        return empty_problems()
+    rows = table.select(ROW_COLUMNS).filter(where)
+    return problem_table(rows, plan.name, column.raw.filter(where), column.rejected.filter(where))

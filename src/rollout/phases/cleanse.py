@@ -1,0 +1,156 @@
+"""The phase `cleanse`: every entity, parents first; the ledger and the findings go to the journal."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import computed_field
+
+from rollout.errors import ConfigError
+from rollout.mapping.spec import SourceSpec
+from rollout.mapping.transforms import value_map_files
+from rollout.mapping.transforms_base import TransformContext
+from rollout.mapping.transforms_text import lookup_key
+from rollout.match.spec import MatchSpec
+from rollout.model.base import Frozen
+from rollout.phases.cleansing import EntityCleansing, EntityRules, cleanse_entity
+from rollout.phases.context import PhaseContext
+from rollout.phases.raw import RawStage, read_source
+from rollout.phases.stages import StageStore, code_version, digest, engine
+from rollout.project.loader import Project
+
+LedgerRow = tuple[str, str, str | None, str | None]
+
+
+class CleanseSummary(Frozen):
+    """What the phase did, by entity in load order."""
+
+    entities: dict[str, EntityCleansing]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def accounted(self) -> bool:
+        """Whether every source row of every entity is in exactly one place."""
+        return all(done.accounted for done in self.entities.values())
+
+
+def run_cleanse(context: PhaseContext) -> CleanseSummary:
+    """Read, cleanse and match every entity, and record where each source row went.
+
+    Raises:
+        ConfigError: The sources or mappings cannot be used as declared; the ledger is unchanged.
+    """
+    project = context.project
+    store = StageStore(project.workspace.stages)
+    with context.journal.running("cleanse") as run:
+        raws: dict[str, dict[str, RawStage]] = {}
+        done: dict[str, EntityCleansing] = {}
+        for entity in project.spec.load_order:
+            spec = project.spec.entities[entity]
+            if entity in spec.references.values():
+                raise ConfigError(
+                    f"entity '{entity}' refers to itself",
+                    where=entity,
+                    hint="leave the field out for now: it cannot be resolved before its own records are",
+                )
+            raws[entity] = {source.name: read_source(context, entity, source) for source in spec.sources}
+            parents = {name: (done[name], raws[name]) for name in set(spec.references.values())}
+            rules = entity_rules(project, entity)
+            done[entity] = cleanse_entity(store, rules, raws[entity], parents, context.progress)
+        for ordinal, (entity, result) in enumerate(done.items()):
+            rows = ledger_rows(store, result)
+            context.journal.replace_ledger(entity, rows, source_rows=result.source, ordinal=ordinal)
+            context.journal.add_findings(run.run_id, list(result.findings))
+        summary = CleanseSummary(entities=done)
+        run.summary = summary.model_dump(mode="json")
+    return summary
+
+
+def entity_rules(project: Project, entity: str) -> EntityRules:
+    """Everything that decides what an entity's rows become, files loaded. Raises ConfigError naming file and line."""
+    spec = project.spec.entities[entity]
+    mappings = {source.name: project.mappings[entity, source.name] for source in spec.sources}
+    return EntityRules(
+        name=entity,
+        spec=spec,
+        mappings=mappings,
+        match=project.spec.match.get(entity, MatchSpec()),
+        contexts={source.name: transform_context(project, entity, source) for source in spec.sources},
+        digest=digest(code_version(), project.rules_digest(entity)),
+        chunk_rows=project.spec.cleanse.chunk_rows,
+    )
+
+
+def transform_context(project: Project, entity: str, source: SourceSpec) -> TransformContext:
+    """What the transforms of a source's mapping may know, with its value maps and the owner map loaded."""
+    spec = project.spec
+    steps = [step for rule in project.mappings[entity, source.name].fields for step in rule.transform]
+    owners = spec.owner_map
+    return TransformContext(
+        phone_region=spec.project.phone_region,
+        placeholders=spec.cleanse.placeholders,
+        time_zone=source.time_zone or spec.project.time_zone,
+        value_maps={
+            file: read_map(project.root / file, "raw", "value", shown=file) for file in set(value_map_files(steps))
+        },
+        owner_map=read_map(project.root / owners.file, "legacy_name", "user", shown=owners.file) if owners else {},
+        owner_default=owners.default if owners and owners.unmapped == "default" else None,
+    )
+
+
+def read_map(path: Path, key: str, value: str, *, shown: str) -> Mapping[str, str]:
+    """A two-column CSV (UTF-8, BOM allowed), keys folded by `lookup_key`.
+
+    Raises:
+        ConfigError: The file cannot be read, lacks a column, has a line without key or value, or maps one key twice to
+            different values. Names the line.
+    """
+    table: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            if not {key, value} <= set(reader.fieldnames or ()):
+                raise ConfigError(
+                    f"the columns {key}, {value} are needed", where=f"{shown}:1", hint="name them in line 1"
+                )
+            for row in reader:
+                raw, result = lookup_key(row[key] or ""), (row[value] or "").strip()
+                where = f"{shown}:{reader.line_num}"
+                if not raw and not result:
+                    continue
+                if not raw or not result:
+                    raise ConfigError("a line needs both columns", where=where, hint="fill it in or remove the line")
+                if table.setdefault(raw, result) != result:
+                    told = f"'{row[key]}' is mapped to '{table[raw]}' and to '{result}'"
+                    raise ConfigError(told, where=where, hint="keep one of the two lines")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        told = f"the map cannot be read ({error})"
+        raise ConfigError(told, where=shown, hint="save it as CSV in UTF-8") from error
+    return table
+
+
+def ledger_rows(store: StageStore, done: EntityCleansing) -> Iterator[LedgerRow]:
+    """Where each source row of an entity went: source key, disposition, golden key, reason."""
+    files = {
+        kind: "read_parquet('" + str(store.root / name).replace("'", "''") + "')"
+        for kind, name in (
+            ("golden", done.golden_file),
+            ("merges", done.merges_file),
+            ("quarantine", done.quarantine_file),
+            ("skipped", done.skipped_file),
+        )
+    }
+    queries = (
+        f"SELECT _golden_key, 'golden', _golden_key, NULL::VARCHAR FROM {files['golden']}",  # noqa: S608
+        f"SELECT source_key, 'merged', golden_key, rule FROM {files['merges']}",  # noqa: S608
+        "SELECT _source_key, 'quarantined', NULL::VARCHAR,"  # noqa: ISC004, S608
+        f" string_agg(DISTINCT reason_code, ',' ORDER BY reason_code) FROM {files['quarantine']} GROUP BY _source_key",
+        f"SELECT _source_key, 'skipped', NULL::VARCHAR, reason_code FROM {files['skipped']}",  # noqa: S608
+    )
+    with engine(store.root) as connection:
+        for query in queries:
+            found = connection.execute(query)
+            while rows := found.fetchmany(10_000):
+                yield from rows

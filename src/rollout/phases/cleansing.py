@@ -1,0 +1,402 @@
+"""One entity through cleansing: raw stages → clean, quarantine, golden, merge map; each row is in exactly one place."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from rollout.cleanse.chunk import ROW_COLUMNS, CleansedChunk, Remark, cleanse_chunk, empty_problems, problem_table
+from rollout.cleanse.reasons import REASONS
+from rollout.cleanse.rules import FieldPlan, compile_mapping
+from rollout.errors import ConfigError, Fatal
+from rollout.mapping.spec import MappingSpec, OnError
+from rollout.mapping.transforms_base import TransformContext
+from rollout.match.exact import match_exact, write_parquet
+from rollout.match.spec import MatchSpec
+from rollout.model.base import Frozen
+from rollout.model.finding import Finding, Level
+from rollout.phases.context import Progress, shown
+from rollout.phases.raw import RawStage
+from rollout.phases.stages import StageStore, StageWriter, digest, engine
+from rollout.project.spec import EntitySpec
+
+_WORKERS = 2
+"""Chunks in work at once: Arrow's kernels and the Parquet writer leave the interpreter free."""
+_STAGES = ("clean", "quarantine", "skipped", "golden", "merges")
+
+
+class EntityCleansing(Frozen):
+    """What cleansing made of an entity. File names are relative to the workspace's stages."""
+
+    entity: str
+    key: str = Field(description="Hash of inputs, rules and code.")
+    source: int = Field(description="Rows of all sources, as counted when they were read.")
+    clean: int
+    golden: int
+    merged: int
+    quarantined: int
+    skipped: int
+    clusters: int = Field(description="Golden records that more than one row went into.")
+    problems: dict[str, int] = Field(description="Problems by reason code; a row may have several.")
+    raw_files: tuple[str, ...]
+    clean_file: str
+    quarantine_file: str
+    skipped_file: str
+    golden_file: str
+    merges_file: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def accounted(self) -> bool:
+        """Whether every source row is in exactly one place."""
+        return self.source == self.golden + self.merged + self.quarantined + self.skipped
+
+
+@dataclass(frozen=True)
+class EntityRules:
+    """All that decides what an entity's rows become."""
+
+    name: str
+    spec: EntitySpec
+    mappings: Mapping[str, MappingSpec]
+    """By source name."""
+    match: MatchSpec
+    contexts: Mapping[str, TransformContext]
+    """By source name: each may have a time zone of its own."""
+    digest: str
+    chunk_rows: int
+
+
+def cleanse_entity(
+    store: StageStore,
+    rules: EntityRules,
+    raws: Mapping[str, RawStage],
+    parents: Mapping[str, tuple[EntityCleansing, Mapping[str, RawStage]]],
+    progress: Progress,
+) -> EntityCleansing:
+    """Cleanse and match an entity, or take the result from the workspace if nothing changed.
+
+    Args:
+        store: Where stages lie.
+        rules: Fields, mappings, match keys.
+        raws: The entity's raw stages by source name.
+        parents: For each entity that references point to: its result and raw stages.
+        progress: Shows rows.
+
+    Raises:
+        ConfigError: A file lacks a column that the mapping reads, or the mapping cannot run.
+    """
+    parent_keys = {name: done.key for name, (done, _) in sorted(parents.items())}
+    key = digest(rules.digest, [raws[source.name].key for source in rules.spec.sources], parent_keys)
+    description = store.path(rules.name, "cleanse", key, "json")
+    known = store.load(description, EntityCleansing, files=tuple(f"{kind}_file" for kind in _STAGES))
+    if known is not None:
+        return known
+    done = _Work(store, rules, raws, parents, key, progress).run()
+    if not done.accounted:
+        raise Fatal(
+            f"{rules.name}: {done.source} source rows became {done.golden} golden + {done.merged} merged + "
+            f"{done.quarantined} quarantined + {done.skipped} skipped",
+            hint="this is a defect of the program; nothing was recorded",
+        )
+    store.save(description, done)
+    return done
+
+
+class _Work:
+    """The steps of one entity's cleansing, which share paths and counters."""
+
+    def __init__(
+        self,
+        store: StageStore,
+        rules: EntityRules,
+        raws: Mapping[str, RawStage],
+        parents: Mapping[str, tuple[EntityCleansing, Mapping[str, RawStage]]],
+        key: str,
+        progress: Progress,
+    ) -> None:
+        self.store, self.rules, self.raws, self.parents = store, rules, raws, parents
+        self.key, self.progress = key, progress
+        self.paths = {kind: store.path(rules.name, kind, key) for kind in _STAGES}
+        self.mapped = store.path(rules.name, "mapped", key) if rules.spec.references else self.paths["clean"]
+        self.rejected = store.path(rules.name, "rejected", key)
+        self.plans = {
+            source.name: compile_mapping(rules.mappings[source.name], rules.spec.fields, rules.contexts[source.name])
+            for source in rules.spec.sources
+        }
+        self.remarks: dict[tuple[str, str, str], Remark] = {}
+
+    def run(self) -> EntityCleansing:
+        for source in self.rules.spec.sources:
+            _check_columns(self.rules.mappings[source.name], self.raws[source.name])
+        spec = self.rules.spec
+        try:
+            with engine(self.store.root) as connection:
+                with self.store.writer(self.paths["quarantine"]) as quarantine:
+                    self._map(quarantine)
+                    if spec.references:
+                        self._resolve(connection, quarantine)
+                matched = match_exact(
+                    connection,
+                    self.paths["clean"],
+                    golden=self.paths["golden"],
+                    merges=self.paths["merges"],
+                    fields={name: _column(name) if name in spec.references else name for name in spec.fields},
+                    spec=self.rules.match,
+                    context=next(iter(self.rules.contexts.values())),
+                    where=self.rules.name,
+                )
+                held, problems = _count_problems(connection, self.paths["quarantine"])
+        finally:
+            for path in {self.mapped, self.rejected} - {self.paths["clean"]}:
+                path.unlink(missing_ok=True)
+        raws = [self.raws[source.name] for source in spec.sources]
+        return EntityCleansing(
+            entity=self.rules.name,
+            key=self.key,
+            source=sum(raw.source_rows for raw in raws),
+            clean=_rows(self.paths["clean"]),
+            golden=matched.golden,
+            merged=matched.merged,
+            quarantined=held,
+            skipped=_rows(self.paths["skipped"]),
+            clusters=matched.clusters,
+            problems=dict(sorted(sum((Counter({code: rows}) for _, code, rows, _ in problems), Counter()).items())),
+            raw_files=tuple(raw.file for raw in raws),
+            findings=(
+                *(finding for raw in raws for finding in raw.findings),
+                *self._findings(problems),
+                *matched.findings,
+            ),
+            clean_file=self.store.relative(self.paths["clean"]),
+            quarantine_file=self.store.relative(self.paths["quarantine"]),
+            skipped_file=self.store.relative(self.paths["skipped"]),
+            golden_file=self.store.relative(self.paths["golden"]),
+            merges_file=self.store.relative(self.paths["merges"]),
+        )
+
+    def _map(self, quarantine: StageWriter) -> None:
+        """Mapping and rules, a chunk at a time; results are written in the order of the rows."""
+        total = sum(raw.rows for raw in self.raws.values())
+        with (
+            self.store.writer(self.mapped) as clean,
+            self.store.writer(self.rejected) as rejected,
+            self.store.writer(self.paths["skipped"]) as skipped,
+            shown(self.progress, f"cleansing {self.rules.name}", total, "rows") as progress,
+        ):
+            quarantine.write(empty_problems())
+            skipped.write(_skipped(pa.array([], pa.string())))
+            for raw in self.raws.values():
+                self._map_unreadable(raw, quarantine)
+            for chunk in self._chunks():
+                clean.write(chunk.clean)
+                rejected.write(chunk.rejected)
+                quarantine.write(chunk.problems)
+                skipped.write(_skipped(chunk.blank))
+                self._add_remarks(chunk.remarks)
+                progress.advance(chunk.clean.num_rows + chunk.rejected.num_rows + len(chunk.blank))
+
+    def _chunks(self) -> Iterator[CleansedChunk]:
+        waiting: deque[Future[CleansedChunk]] = deque()
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            for source in self.rules.spec.sources:
+                plans, context = self.plans[source.name], self.rules.contexts[source.name]
+                columns = _needed(plans)
+                path = self.store.root / self.raws[source.name].file
+                for table in _tables(path, self.rules.chunk_rows, columns):
+                    waiting.append(pool.submit(cleanse_chunk, table, plans, context, priority=source.priority))
+                    if len(waiting) > _WORKERS:
+                        yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _map_unreadable(self, raw: RawStage, quarantine: StageWriter) -> None:
+        for table in _tables(self.store.root / raw.unreadable_file, self.rules.chunk_rows, None):
+            codes = pa.repeat(pa.scalar("row_unreadable"), table.num_rows)
+            rows = problem_table(table, None, table["raw"].combine_chunks(), codes)
+            place = rows.column_names.index("message")
+            quarantine.write(rows.set_column(place, "message", pc.coalesce(table["reason"], rows["message"])))
+
+    def _resolve(self, connection: duckdb.DuckDBPyConnection, quarantine: StageWriter) -> None:
+        """Parents' row keys become golden keys; rows whose parent is not there join the quarantine."""
+        references = self.rules.spec.references
+        joins = []
+        for number, (field, parent) in enumerate(references.items()):
+            self._parent_table(connection, f"parent_{number}", *self.parents[parent])
+            joins.append(f"LEFT JOIN parent_{number} AS p{number} ON p{number}.key = c.{_quoted(field)}")
+        why = {field: self._why(field, number) for number, field in enumerate(references)}
+        join = " ".join(joins)
+        chosen = ", ".join(
+            f"CASE WHEN p{number}.held = 0 THEN c.{_quoted(field)} END AS {_quoted(field)}, "
+            f"CASE WHEN p{number}.held = 0 THEN p{number}.golden END AS {_quoted(_column(field))}"
+            for number, field in enumerate(references)
+        )
+        plain = [name for name in self.rules.spec.fields if name not in references]
+        fields = ", ".join(f"c.{_quoted(name)}" for name in (*plain, *ROW_COLUMNS, "_priority"))
+        fine = " AND ".join(f"({case}) IS NULL" for case in why.values())
+        write_parquet(
+            connection,
+            f"SELECT {fields}, {chosen} FROM {_scan(self.mapped)} AS c {join} WHERE {fine}",  # noqa: S608
+            self.paths["clean"],
+        )
+        rows = ", ".join(f"c.{name}" for name in ROW_COLUMNS)
+        for field, case in why.items():
+            for path in (self.mapped, self.rejected):
+                found: Any = connection.query(
+                    f"SELECT {rows}, c.{_quoted(field)} AS value, {case} AS code"  # noqa: S608
+                    f" FROM {_scan(path)} AS c {join} WHERE code IS NOT NULL ORDER BY c._source_key"
+                ).to_arrow_table()
+                codes = found["code"].combine_chunks().cast(pa.string())
+                quarantine.write(
+                    problem_table(found, field, found["value"].combine_chunks().cast(pa.string()), codes).cast(
+                        empty_problems().schema
+                    )
+                )
+            self._note_dropped(connection, field, join, why)
+
+    def _parent_table(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        name: str,
+        parent: EntityCleansing,
+        raws: Mapping[str, RawStage],
+    ) -> None:
+        """Row key of the parent → golden key. ``held``: 0 fine, 1 in quarantine, 2 several records have the key."""
+        rows = " UNION ALL ".join(
+            f"SELECT _key, _source_key FROM {_scan(self.store.root / raw.file)}"  # noqa: S608
+            for raw in raws.values()
+        )
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {name} AS"  # noqa: S608
+            f" WITH member AS (SELECT _golden_key AS source_key, _golden_key AS golden_key"
+            f" FROM {_scan(self.store.root / parent.golden_file)}"
+            f" UNION ALL SELECT source_key, golden_key FROM {_scan(self.store.root / parent.merges_file)})"
+            " SELECT _key AS key, min(member.golden_key) AS golden,"
+            " CASE WHEN count(DISTINCT coalesce(member.golden_key, '?' || _source_key)) > 1 THEN 2"
+            " WHEN golden IS NULL THEN 1 ELSE 0 END AS held"
+            f" FROM ({rows}) AS row LEFT JOIN member ON member.source_key = row._source_key GROUP BY _key"
+        )
+
+    def _why(self, field: str, number: int) -> str:
+        """SQL: the reason code of a reference that cannot stay and holds its row back, else NULL."""
+        dropping = [name for name, plans in self.plans.items() if _drops(plans, field)]
+        sources = ", ".join(f"'{name}'" for name in dropping)
+        tolerated = f"WHEN c._source IN ({sources}) THEN NULL " if dropping else ""
+        return f"CASE WHEN c.{_quoted(field)} IS NULL THEN NULL {tolerated}{_held(number)} END"
+
+    def _note_dropped(
+        self, connection: duckdb.DuckDBPyConnection, field: str, join: str, why: Mapping[str, str]
+    ) -> None:
+        """Remark references that were dropped because the mapping says so."""
+        if not any(_drops(plans, field) for plans in self.plans.values()):
+            return
+        number = list(why).index(field)
+        dropped = connection.execute(
+            f"SELECT CASE {_held(number)} END AS code, count(*), min(c._source_key)"  # noqa: S608
+            f" FROM {_scan(self.mapped)} AS c {join}"
+            f" WHERE c.{_quoted(field)} IS NOT NULL AND code IS NOT NULL AND ({why[field]}) IS NULL GROUP BY 1"
+        ).fetchall()
+        self._add_remarks({(field, code, "dropped"): Remark(rows, first) for code, rows, first in dropped})
+
+    def _add_remarks(self, remarks: Mapping[tuple[str, str, str], Remark]) -> None:
+        for what, remark in remarks.items():
+            total = self.remarks.setdefault(what, Remark(0, remark.first))
+            total.rows += remark.rows
+
+    def _findings(self, problems: list[tuple[str | None, str, int, str]]) -> Iterator[Finding]:
+        held = [(field, code, "quarantined", rows, first) for field, code, rows, first in problems]
+        noted = [(*what, remark.rows, remark.first) for what, remark in sorted(self.remarks.items())]
+        for field, code, done, rows, first in (*held, *noted):
+            yield Finding(
+                id=f"cleanse.{code}",
+                level=Level.INFO if done == "kept" else Level.WARNING,
+                message=f"{REASONS[code].message} ({done}: {rows})",
+                where=f"{self.rules.name}.{field}" if field else self.rules.name,
+                hint=REASONS[code].hint,
+                count=rows,
+                detail={"done": done, "first": first},
+            )
+
+
+def _tables(path: Path, chunk_rows: int, columns: list[str] | None) -> Iterator[Any]:
+    """A Parquet file's rows in chunks of up to ``chunk_rows``."""
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=chunk_rows, columns=columns):
+        yield pa.Table.from_batches([batch])
+
+
+def _needed(plans: tuple[FieldPlan, ...]) -> list[str]:
+    read = [column for plan in plans if plan.rule for column in plan.rule.columns]
+    return list(dict.fromkeys((*read, "_key", *ROW_COLUMNS)))
+
+
+def _check_columns(mapping: MappingSpec, raw: RawStage) -> None:
+    """Every file and sheet has the columns that the mapping reads; all that lack some are told at once."""
+    lacking = []
+    for part in raw.parts:
+        missing = [column for column in mapping.columns if column not in part.columns]
+        if missing:
+            lacking.append(f"{part.file}{f'[{part.sheet}]' if part.sheet else ''} lacks {', '.join(missing)}")
+    if lacking:
+        known = ", ".join(raw.parts[0].columns[:40])
+        raise ConfigError(
+            "; ".join(lacking),
+            where=f"source '{raw.source}' of {raw.entity}",
+            hint=f"correct the mapping or the file; the first file's columns are: {known}",
+        )
+
+
+def _drops(plans: tuple[FieldPlan, ...], field: str) -> bool:
+    """Whether a source's mapping says that a reference which leads nowhere is dropped."""
+    return any(
+        plan.name == field and plan.rule is not None and plan.rule.on_error is OnError.NULL and not plan.spec.required
+        for plan in plans
+    )
+
+
+def _held(number: int) -> str:
+    return (
+        f"WHEN p{number}.key IS NULL THEN 'parent_missing' WHEN p{number}.held = 1 THEN 'parent_quarantined' "
+        f"WHEN p{number}.held = 2 THEN 'parent_ambiguous'"
+    )
+
+
+def _column(field: str) -> str:
+    """The clean stage's column with the golden key of a reference's parent."""
+    return f"_golden_{field}"
+
+
+def _skipped(keys: Any) -> Any:
+    return pa.table({"_source_key": keys, "reason_code": pa.repeat(pa.scalar("row_blank"), len(keys))})
+
+
+def _rows(path: Path) -> int:
+    return int(pq.ParquetFile(path).metadata.num_rows)
+
+
+def _count_problems(
+    connection: duckdb.DuckDBPyConnection, path: Path
+) -> tuple[int, list[tuple[str | None, str, int, str]]]:
+    """Rows in quarantine, and the problems by field and code with the first row that has each."""
+    held = connection.execute(f"SELECT count(DISTINCT _source_key) FROM {_scan(path)}").fetchall()[0][0]  # noqa: S608
+    problems = connection.execute(
+        f"SELECT field, reason_code, count(*), min(_source_key) FROM {_scan(path)} GROUP BY 1, 2 ORDER BY 1, 2"  # noqa: S608
+    ).fetchall()
+    return int(held), problems
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _scan(path: Path) -> str:
+    return "read_parquet('" + str(path).replace("'", "''") + "')"

@@ -1,0 +1,263 @@
+"""The raw stage: a source's rows as they are, each with a key of its own, read once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from rollout.connectors.base import FileFingerprint, SourceReader
+from rollout.errors import ConfigError
+from rollout.mapping.spec import SourceSpec
+from rollout.mapping.transforms_base import TransformContext
+from rollout.mapping.transforms_text import one_line, tidy
+from rollout.model.base import Frozen
+from rollout.model.finding import Finding, Level
+from rollout.phases.context import PhaseContext, Progress, shown
+from rollout.phases.stages import StageStore, code_version, digest
+
+OWN_COLUMNS = ("_key", "_source_key", "_source", "_file", "_sheet", "_line")
+"""Columns we add to the source's own."""
+_UNREADABLE = ("_source_key", "_source", "_file", "_sheet", "_line", "raw", "reason")
+
+
+class Part(Frozen):
+    """One file or sheet of a source, and the columns it has."""
+
+    file: str
+    sheet: str
+    columns: tuple[str, ...]
+
+
+class RawStage(Frozen):
+    """A source as read. Paths are relative to the workspace's stages."""
+
+    entity: str
+    source: str
+    key: str = Field(description="The stage's hash.")
+    file: str = Field(description="Parquet of the rows: the source's columns and ours.")
+    unreadable_file: str = Field(description="Parquet of what could not be read as a row.")
+    rows: int
+    unreadable: int
+    size_bytes: int
+    parts: tuple[Part, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def source_rows(self) -> int:
+        """Rows the source has, readable or not."""
+        return self.rows + self.unreadable
+
+
+class KeyMaker:
+    """Gives every row of a source a key of its own, in file order, within bounded memory (8 bytes a row)."""
+
+    def __init__(self, source: SourceSpec) -> None:
+        self.source = source
+        self.repeated = 0
+        self.blank = 0
+        self.first: dict[str, str] = {}
+        self._seen = np.empty(0, np.uint64)
+        self._numbered: set[int] = set()
+        self._count: dict[str, int] = {}
+
+    def keys(self, table: Any) -> Any:
+        """Keys of a chunk: the key columns joined with "|"; repeated ones end in ~2, ~3, blank ones name the line."""
+        tidied = [one_line(tidy(_text(table, column), TransformContext()).values) for column in self.source.row_key]
+        joined = pc.binary_join_element_wise(*(pc.fill_null(part, "") for part in tidied), "|")
+        blank = pc.is_null(tidied[0])
+        for part in tidied[1:]:
+            blank = pc.and_(blank, pc.is_null(part))
+        place = _place(table)
+        found = int(pc.sum(blank).as_py() or 0)
+        if found:
+            self.blank += found
+            self._remember("blank", table, blank.index(True).as_py())
+        return self.unique(pc.if_else(blank, place, joined), table)
+
+    def unique(self, keys: Any, table: Any) -> Any:
+        """The keys with those that occurred before made distinct."""
+        texts = keys.to_numpy(zero_copy_only=False)
+        hashes = pd.util.hash_array(texts, categorize=False)
+        again = pd.Series(hashes).duplicated().to_numpy() | self._known(hashes)
+        self._seen = np.sort(np.concatenate([self._seen, hashes[~again]]), kind="stable")
+        if not again.any():
+            return keys
+        texts = texts.copy()
+        for row in np.flatnonzero(again):
+            texts[row] = self._number(texts[row])
+            self.repeated += 1
+            self._remember("repeated", table, int(row))
+        return pa.array(texts, pa.string())
+
+    def findings(self, entity: str) -> list[Finding]:
+        """What was noticed about the keys."""
+        columns = ", ".join(self.source.row_key)
+        told = (
+            (
+                "source.key_repeated",
+                self.repeated,
+                "repeated",
+                "rows repeat a row key; they were kept apart as key~2, …",
+            ),
+            ("source.key_blank", self.blank, "blank", "rows have no row key; the file and line stand in for it"),
+        )
+        return [
+            Finding(
+                id=code,
+                level=Level.WARNING,
+                message=f"{count} {text} ({columns})",
+                where=self.first[kind],
+                hint="choose columns for row_key that identify a row, or give these rows a key of their own",
+                count=count,
+                detail={"entity": entity, "source": self.source.name},
+            )
+            for code, count, kind, text in told
+            if count
+        ]
+
+    def _number(self, key: str) -> str:
+        """The key with the next number that makes it distinct."""
+        while True:
+            self._count[key] = self._count.get(key, 1) + 1
+            numbered = f"{key}~{self._count[key]}"
+            hashed = pd.util.hash_array(np.array([numbered], dtype=object), categorize=False)
+            if int(hashed[0]) not in self._numbered and not self._in_files(hashed)[0]:
+                self._numbered.add(int(hashed[0]))
+                return numbered
+
+    def _known(self, hashes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Which hashes were given away before. Two keys with one hash only cost the second a number."""
+        known = self._in_files(hashes)
+        if self._numbered:
+            known |= np.isin(hashes, np.fromiter(self._numbered, np.uint64, len(self._numbered)))
+        return known
+
+    def _in_files(self, hashes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if len(self._seen) == 0:
+            return np.zeros(len(hashes), bool)
+        at = np.minimum(np.searchsorted(self._seen, hashes), len(self._seen) - 1)
+        return np.asarray(self._seen[at] == hashes)
+
+    def _remember(self, kind: str, table: Any, row: int) -> None:
+        self.first.setdefault(kind, f"{table['_file'][row].as_py()}:{table['_line'][row].as_py()}")
+
+
+def read_source(context: PhaseContext, entity: str, source: SourceSpec) -> RawStage:
+    """The raw stage of a source, read now or taken from the workspace if nothing changed.
+
+    Raises:
+        ConfigError: Nothing matches, a file lacks a key column, or the system cannot be read as a source.
+    """
+    spec = context.project.spec
+    return read_raw(
+        StageStore(context.project.workspace.stages),
+        context.source(source.system),
+        entity,
+        source,
+        chunk_rows=spec.cleanse.chunk_rows,
+        progress=context.progress,
+    )
+
+
+def read_raw(
+    store: StageStore, reader: SourceReader, entity: str, source: SourceSpec, *, chunk_rows: int, progress: Progress
+) -> RawStage:
+    """`read_source` over its parts; for tests and benchmarks."""
+    prints: list[FileFingerprint] = reader.fingerprint(source)
+    key = digest(code_version(), source, [(item.path, item.sha256) for item in prints])
+    description = store.path(entity, f"raw_{source.name}", key, "json")
+    known = store.load(description, RawStage, files=("file", "unreadable_file"))
+    if known is not None:
+        return known
+    rows_path = store.path(entity, f"raw_{source.name}", key)
+    bad_path = store.path(entity, f"unreadable_{source.name}", key)
+    maker = KeyMaker(source)
+    parts: dict[tuple[str, str], Part] = {}
+    findings: list[Finding] = []
+    with (
+        store.writer(rows_path) as rows,
+        store.writer(bad_path) as bad,
+        shown(progress, f"reading {source.name}", None, "rows"),
+    ):
+        bad.write(_as_text(pd.DataFrame({name: [] for name in _UNREADABLE})))
+        for chunk in reader.read(source, chunk_rows=chunk_rows):
+            findings += chunk.findings
+            table = _as_text(chunk.frame)
+            _check_columns(table, source)
+            _note_part(parts, table)
+            rows.write(_keyed(table, maker.keys(table), source))
+            if chunk.unreadable is not None and len(chunk.unreadable):
+                lost = _as_text(chunk.unreadable)
+                bad.write(_keyed(lost, maker.unique(_place(lost), lost), source).select(_UNREADABLE))
+            progress.advance(table.num_rows)
+        if rows.rows == 0 and not parts:
+            rows.write(_as_text(pd.DataFrame({name: [] for name in (*source.row_key, *OWN_COLUMNS)})))
+    stage = RawStage(
+        entity=entity,
+        source=source.name,
+        key=key,
+        file=store.relative(rows_path),
+        unreadable_file=store.relative(bad_path),
+        rows=rows.rows,
+        unreadable=bad.rows,
+        size_bytes=sum(item.size_bytes for item in prints),
+        parts=tuple(parts.values()),
+        findings=(*findings, *maker.findings(entity)),
+    )
+    store.save(description, stage)
+    return stage
+
+
+def _text(table: Any, column: str) -> Any:
+    values = table[column]
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _as_text(frame: pd.DataFrame) -> Any:
+    """An Arrow table, every column text but `_line`, without the frame's index."""
+    columns = {}
+    for name in frame.columns:
+        array = pa.array(frame[name], from_pandas=True)
+        whole = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        columns[str(name)] = whole.cast(pa.int64() if name == "_line" else pa.string())
+    return pa.table(columns)
+
+
+def _place(table: Any) -> Any:
+    """Where each row lies, as its stand-in for a key: @file#line."""
+    line = pc.cast(_text(table, "_line"), pa.string())
+    return pc.binary_join_element_wise(pa.scalar("@"), _text(table, "_file"), pa.scalar("#"), line, "")
+
+
+def _keyed(table: Any, keys: Any, source: SourceSpec) -> Any:
+    prefix = pa.scalar(f"{source.name}:")
+    return (
+        table.append_column("_key", keys)
+        .append_column("_source_key", pc.binary_join_element_wise(prefix, keys, ""))
+        .append_column("_source", pa.repeat(pa.scalar(source.name), table.num_rows))
+    )
+
+
+def _check_columns(table: Any, source: SourceSpec) -> None:
+    missing = [column for column in source.row_key if column not in table.column_names]
+    if missing:
+        own = [name for name in table.column_names if name not in OWN_COLUMNS]
+        file = table["_file"][0].as_py() if table.num_rows else source.path or source.name
+        raise ConfigError(
+            f"source '{source.name}' has no column '{missing[0]}', which its row_key names",
+            where=str(file),
+            hint=f"its columns are: {', '.join(own[:40])}; check header_rows and skip_rows too",
+        )
+
+
+def _note_part(parts: dict[tuple[str, str], Part], table: Any) -> None:
+    if table.num_rows == 0:
+        return
+    file, sheet = table["_file"][0].as_py(), table["_sheet"][0].as_py() or ""
+    own = tuple(name for name in table.column_names if name not in OWN_COLUMNS)
+    parts.setdefault((file, sheet), Part(file=file, sheet=sheet, columns=own))
