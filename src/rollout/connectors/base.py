@@ -44,18 +44,6 @@ class FileFingerprint:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceHeader:
-    """The columns that one file or sheet of a source has, and the line its header ends at."""
-
-    path: str
-    """As in `FileFingerprint`."""
-    sheet: str
-    """Of a workbook, else ""."""
-    line: int
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class SourceChunk:
     """Up to ``chunk_rows`` rows of one file or sheet, all columns Arrow-backed text, nothing interpreted.
 
@@ -100,15 +88,6 @@ class SourceReader(Protocol):
 
     def read(self, source: SourceSpec, *, chunk_rows: int) -> Iterator[SourceChunk]:
         """The rows in file order, bounded in memory."""
-        ...
-
-
-@runtime_checkable
-class HeaderReader(Protocol):
-    """A `SourceReader` that can tell the columns of each file and sheet without reading the rows."""
-
-    def headers(self, source: SourceSpec) -> list[SourceHeader]:
-        """One header a file or sheet, in reading order. Raises ConfigError like `read`."""
         ...
 
 

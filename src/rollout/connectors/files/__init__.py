@@ -2,24 +2,22 @@
 
 Frames have pandas' default `str` columns (backed by Arrow, missing values as NaN): an empty cell is missing, never an
 empty string. Nothing else is interpreted; surrounding spaces, full-width digits and control characters arrive as they
-stand. All files and sheets of a source make up one table: its columns are those of all of them together, in the order
-in which they are first met, and a file without one of them has no values there, which a finding says.
+stand. Each frame has the columns of its own file or sheet; those of one source may differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from pydantic import ValidationError
 
-from rollout.connectors.base import Capabilities, FileFingerprint, SourceChunk, SourceHeader
-from rollout.connectors.files.delimited import CsvTable, open_csv
+from rollout.connectors.base import Capabilities, FileFingerprint, SourceChunk
+from rollout.connectors.files.delimited import open_csv
 from rollout.connectors.files.guard import is_workbook
 from rollout.connectors.files.table import Part, Table, Unreadable
 from rollout.connectors.files.workbook import open_sheets
@@ -98,37 +96,24 @@ class FilesConnector:
                 fingerprints.append(FileFingerprint(self._label(path), digest, file.tell()))
         return fingerprints
 
-    def headers(self, source: SourceSpec) -> list[SourceHeader]:
-        """The columns of every file and sheet of a source."""
-        return [_header(table) for path in self._paths(source) for table in self._open(path, source)[0]]
-
     def read(self, source: SourceSpec, *, chunk_rows: int) -> Iterator[SourceChunk]:
         """All rows in file order; see the module's docstring and `SourceChunk`.
 
-        The headers of all files are read first, so that an unusable one costs no half-done work.
+        What is told of a file as a whole comes with its last chunk, the rest with its first.
         """
-        paths = self._paths(source)
-        columns: dict[str, None] = {}
-        kept: dict[Path, _Opened] = {}
-        for path in paths:
-            tables, passed = self._open(path, source)
-            columns.update(dict.fromkeys(column for table in tables for column in table.columns))
-            # An open workbook is its sheets in memory: of several, each is opened again when its turn comes.
-            if len(paths) == 1 or all(isinstance(table, CsvTable) for table in tables):
-                kept[path] = tables, passed
-        for path in paths:
-            tables, passed = kept.pop(path) if path in kept else self._open(path, source)
+        for path in self._paths(source):
+            tables, findings = self._open(path, source)
             for table in tables:
-                yield from _chunks(table, tuple(columns), chunk_rows, passed)
-                passed = []
+                yield from _chunks(table, chunk_rows, findings)
+                findings = []
 
-    def _open(self, path: Path, source: SourceSpec) -> _Opened:
+    def _open(self, path: Path, source: SourceSpec) -> tuple[Sequence[Table], list[Finding]]:
+        """The tables of a file, and findings on sheets that were passed over."""
         label = self._label(path)
         if source.format in {"xlsx", "xls"} or (
             source.format == "auto" and (is_workbook(path) or path.suffix.lower() in WORKBOOK_SUFFIXES)
         ):
-            sheets, passed = open_sheets(path, label, source)
-            return list(sheets), passed
+            return open_sheets(path, label, source)
         return [open_csv(path, label, source)], []
 
     def _paths(self, source: SourceSpec) -> list[Path]:
@@ -182,12 +167,8 @@ class FilesConnector:
         return path.relative_to(base).as_posix()
 
 
-_Opened = tuple[list[Table], list[Finding]]
-"""The tables of a file, and findings on sheets that were passed over."""
-
-
-def _chunks(table: Table, columns: tuple[str, ...], chunk_rows: int, passed: list[Finding]) -> Iterator[SourceChunk]:
-    findings = [*passed, *table.findings, *_missing_columns(table, columns)]
+def _chunks(table: Table, chunk_rows: int, passed: list[Finding]) -> Iterator[SourceChunk]:
+    findings = [*passed, *table.findings]
     rows = 0
     # One part is held back: what only the whole file shows goes with its last rows.
     held: Part | None = None
@@ -196,36 +177,16 @@ def _chunks(table: Table, columns: tuple[str, ...], chunk_rows: int, passed: lis
         if held is None:
             held = part
         elif part.rows.num_rows or part.unreadable:
-            yield _chunk(held, table, columns, findings)
+            yield _chunk(held, table, findings)
             held, findings = part, []
         else:
             findings = [*findings, *part.findings]
     if held is not None:
-        yield _chunk(held, table, columns, [*findings, *_no_rows(table, rows)])
-
-
-def _header(table: Table) -> SourceHeader:
-    return SourceHeader(path=table.label, sheet=table.sheet, line=table.header_line, columns=table.columns)
+        yield _chunk(held, table, [*findings, *_no_rows(table, rows)])
 
 
 def _where(table: Table) -> str:
     return f"{table.label}[{table.sheet}]" if table.sheet else table.label
-
-
-def _missing_columns(table: Table, columns: tuple[str, ...]) -> list[Finding]:
-    missing = [column for column in columns if column not in table.columns]
-    if not missing:
-        return []
-    return [
-        Finding(
-            id="source.columns_differ",
-            level=Level.WARNING,
-            message=f"lacks columns that other files of this source have: {', '.join(missing)}",
-            where=f"{_where(table)}:{table.header_line}",
-            hint="its rows have no values there; add the columns if they should",
-            detail={"columns": missing},
-        )
-    ]
 
 
 def _no_rows(table: Table, rows: int) -> list[Finding]:
@@ -242,13 +203,9 @@ def _no_rows(table: Table, rows: int) -> list[Finding]:
     ]
 
 
-def _chunk(part: Part, table: Table, columns: tuple[str, ...], findings: list[Finding]) -> SourceChunk:
-    count = part.rows.num_rows
-    own = dict(zip(part.rows.column_names, part.rows.columns, strict=True))
-    nothing = pa.nulls(count, pa.string())
-    frame = pa.table({column: own.get(column, nothing) for column in columns}).to_pandas()
+def _chunk(part: Part, table: Table, findings: list[Finding]) -> SourceChunk:
     return SourceChunk(
-        frame=_placed(frame, table, part.lines),
+        frame=_placed(part.rows.to_pandas(), table, part.lines),
         findings=[*findings, *part.findings],
         unreadable=_unreadable(part.unreadable, table) if part.unreadable else None,
     )
