@@ -90,7 +90,7 @@ class Planner:
                     counts[row.action] += 1
                     kept.update(row.kept)
                     if row.action is Action.UPDATE:
-                        fields.update(row.old)
+                        fields.update(list(row.old))
                     if row.action is Action.CONFLICT:
                         conflicts[row.reason_code or ""] += 1
                 progress.advance(len(batch))
