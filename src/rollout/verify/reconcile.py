@@ -88,7 +88,7 @@ class Reconciliation(Frozen):
     extra: int
     """Keys that are there although nothing was loaded under them."""
     different: int
-    """Rows with at least one wrong field (a broken relation alone does not count here)."""
+    """Rows with at least one wrong field or relation."""
     relations: int
     """Relations compared: reference fields with a value on either side."""
     relations_broken: int
@@ -105,44 +105,45 @@ class Reconciliation(Frozen):
 
 
 def reconcile(
-    data: Sequence[EntityData], entities: Sequence[str], *, folder: Path, tag: str
+    connection: duckdb.DuckDBPyConnection,
+    data: Sequence[EntityData],
+    entities: Sequence[str],
+    *,
+    folder: Path,
+    tag: str,
 ) -> dict[str, Reconciliation]:
     """Compare entities, each with its parents at hand.
 
     Args:
+        connection: A DuckDB connection of its own; temporary tables are left in it.
         data: The entities to compare and every entity that their references point to.
         entities: Those of ``data`` to compare.
         folder: Where `{entity}/recon-{tag}.parquet` and `{entity}/recon-fields-{tag}.parquet` go.
         tag: Such as the run's id.
 
     Returns:
-        Figures by entity, in the order of ``entities``.
+        Figures by entity, in the order of ``data``.
     """
-    with duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"}) as connection:
-        connection.execute("SET memory_limit = '1GB'")  # beyond it, DuckDB spills
-        connection.execute("SET preserve_insertion_order = false")
-        connection.execute("SET temp_directory = $1", [str(folder / ".spill")])
-        for item in data:
-            _views(connection, item)
-        return {
-            item.entity: _compare(connection, item, folder / item.entity, tag)
-            for item in data
-            if item.entity in entities
-        }
+    for item in data:
+        _views(connection, item)
+    return {
+        item.entity: _compare(connection, item, folder / item.entity, tag) for item in data if item.entity in entities
+    }
 
 
 def _views(connection: duckdb.DuckDBPyConnection, data: EntityData) -> None:
     # Materialised: DuckDB plans joins of its own tables far better than of registered Arrow ones.
     for kind, table in (("known", data.crosswalk.cast(CROSSWALK)), ("kept", data.kept.cast(KEPT))):
         connection.register("arrow", table)
-        connection.execute(f"CREATE TEMP TABLE {_name(kind, data.entity)} AS SELECT * FROM arrow")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {_name(kind, data.entity)} AS SELECT * FROM arrow")
         connection.unregister("arrow")
     connection.execute(
-        f"CREATE TEMP VIEW {_name('golden', data.entity)} AS SELECT * FROM read_parquet({_text(data.golden)})"
+        f"CREATE OR REPLACE TEMP VIEW {_name('golden', data.entity)} AS "
+        f"SELECT * FROM read_parquet({_text(data.golden)})"
     )
     # Pages of a busy target may overlap: the same record read twice is one record.
     connection.execute(
-        f"CREATE TEMP TABLE {_name('observed', data.entity)} AS SELECT * FROM read_parquet($1) "
+        f"CREATE OR REPLACE TEMP TABLE {_name('observed', data.entity)} AS SELECT * FROM read_parquet($1) "
         "QUALIFY row_number() OVER (PARTITION BY _target_id ORDER BY _migration_key) = 1",
         [str(data.observed)],
     )
@@ -172,7 +173,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, data: EntityData, folder: Pa
         "SELECT count(*) FILTER (status <> 'extra') AS expected, count(*) FILTER (status = 'ok') AS ok, "
         "count(*) FILTER (status = 'missing') AS missing, count(*) FILTER (status = 'duplicate') AS duplicate, "
         "count(*) FILTER (status = 'extra') AS extra, "
-        "count(*) FILTER (len(list_filter(wrong, lambda w: w.kind <> 'relation')) > 0) AS different, "
+        "count(*) FILTER (len(wrong) > 0) AS different, "
         "coalesce(sum(relations), 0) AS relations, coalesce(sum(kept), 0) AS kept, "
         "coalesce(sum(len(list_filter(wrong, lambda w: w.kind = 'relation'))), 0) AS relations_broken FROM judged",
     ) | _figures(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -70,7 +71,8 @@ class World:
                     pa.Table.from_pylist(kept, schema=KEPT),
                 )
             )
-        return reconcile(data, entities or tuple(FIELDS), folder=self.folder, tag="test")
+        with duckdb.connect() as connection:
+            return reconcile(connection, data, entities or tuple(FIELDS), folder=self.folder, tag="test")
 
     def rows(self, entity):
         frame = pd.read_parquet(self.folder / entity / "recon-test.parquet")
