@@ -6,7 +6,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test attack lint bench lock clean
+.PHONY: help demo ui stop test attack lint bench lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ demo: .venv/.runtime ## the main job on the made-up company: legacy files to a v
 
 ui: .venv/.runtime ## PostgreSQL, Prefect with all deployments, a worker and the testbed CRM, until Ctrl-C
 	@$(BIN)/python ops/ui.py
+
+stop: .venv/.runtime ## end what make demo left running
+	@$(BIN)/python ops/stop.py
 
 test: .venv/.test lint ## everything but the long ones (under 10 minutes)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not attack"

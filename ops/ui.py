@@ -24,6 +24,7 @@ from rollout.errors import RolloutError
 from rollout.project import postgres
 
 LOOK_EVERY_S = 1.0
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 console = Console()
 
 
@@ -71,7 +72,8 @@ def _run(services: Services) -> int:
     except _StopRequested:
         console.print("\nstopping …")
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half of them running
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of them running
         for name in reversed(started):
             services.processes.stop(name)
         if owns_database:
@@ -110,7 +112,7 @@ def _stop_signals() -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise _StopRequested
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOP_SIGNALS:
         signal.signal(number, stop)
     yield
 
