@@ -1,0 +1,1 @@
+"""Prefect flows: one phase a file, each a thin window on one library function."""

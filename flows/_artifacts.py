@@ -1,0 +1,122 @@
+"""What people see of a run in the Prefect UI: tables, links to reports, errors. In the project's languages, masked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from urllib.parse import quote
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+
+from rollout.errors import RolloutError
+from rollout.model.verdict import GateResult
+from rollout.phases.context import PhaseContext
+from rollout.phases.plan import PlanSummary
+from rollout.project.spec import Language
+from rollout.report import markdown
+
+REPORTS_URL = "ROLLOUT_REPORTS_URL"
+"""Environment variable: where the workspace's reports folder is served, without a final slash."""
+
+
+def key(*words: str) -> str:
+    """An artifact key of lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
+
+
+def publish_conservation(context: PhaseContext) -> None:
+    """Where every source row is, as the journal has it now."""
+    table = context.journal.accounting()
+    entities = context.project.spec.entities
+
+    def render(language: Language) -> str:
+        labels = {name: (spec.label_en or name) if language == "en" else spec.label for name, spec in entities.items()}
+        return markdown.conservation_table(table, language, labels)
+
+    _publish(context, ("conservation",), "守恒表 · Conservation: where every source row is", render)
+
+
+def publish_gates(context: PhaseContext, gates: Iterable[GateResult]) -> None:
+    """Each gate's verdict and criteria."""
+    for gate in gates:
+
+        def render(language: Language, gate: GateResult = gate) -> str:
+            return markdown.gate_table(gate, language)
+
+        _publish(context, ("gate", gate.gate), f"关口 · Gate {gate.gate}: {gate.verdict.value}", render)
+
+
+def publish_findings(context: PhaseContext, phase: str) -> int:
+    """What the phase's latest run found; answers how many."""
+    run = context.journal.latest_run(phase)
+    findings = context.journal.findings(run.run_id) if run else []
+    _publish(
+        context,
+        (phase, "findings"),
+        f"发现 · Findings of {phase}: {len(findings)}",
+        lambda language: markdown.findings_table(findings, language),
+    )
+    return len(findings)
+
+
+def publish_reports(context: PhaseContext, phase: str, files: Iterable[str]) -> None:
+    """A link that opens each report in the browser: over HTTP where reports are served, else the file itself.
+
+    Args:
+        context: The phase's context.
+        phase: Whose reports they are.
+        files: Paths, absolute or relative to the workspace.
+    """
+    workspace = context.project.workspace
+    for file in files:
+        path = workspace.root / file
+        served = os.environ.get(REPORTS_URL)
+        link = f"{served}/{quote(path.relative_to(workspace.reports).as_posix())}" if served else path.as_uri()
+        create_link_artifact(
+            link=link,
+            link_text=path.name,
+            key=key(context.project.spec.project.id, phase, "report", path.stem),
+            description=f"报告 · Report {path.name}",
+        )
+
+
+def publish_plan(context: PhaseContext, summary: PlanSummary) -> None:
+    """What a plan would do, and how to approve it."""
+    lines = [
+        f"| {name} | {plan.create:,} | {plan.update:,} | {plan.unchanged:,} | {plan.conflict:,} |"
+        for name, plan in summary.entities.items()
+    ]
+    create_markdown_artifact(
+        f"## 计划 · Plan `{summary.plan_id}`\n\n"
+        "| | 新建 create | 修改 update | 不变 unchanged | 冲突 conflict |\n|---|---:|---:|---:|---:|\n"
+        + "\n".join(lines)
+        + f"\n\n哈希 hash `{summary.plan_hash}` · 目标 target `{summary.target}` · "
+        f"约 about {summary.estimate_s:,.0f} s, {summary.calls:,} calls\n\n"
+        "批准：运行部署 **approve-plan**，填写上面的计划编号。\n\n"
+        "To approve it, run the deployment **approve-plan** with the plan id above.\n",
+        key=key(context.project.spec.project.id, "plan"),
+        description=f"计划 · Plan {summary.plan_id}",
+    )
+    publish_reports(context, "plan", [summary.file])
+
+
+def publish_error(error: RolloutError) -> None:
+    """What went wrong, where, and what to do next."""
+    create_markdown_artifact(
+        f"## {type(error).__name__}\n\n{error.message}\n\n"
+        f"- 位置 · where: `{error.where or '–'}`\n- 下一步 · next: {error.hint or '–'}\n",
+        key="error",
+        description=error.message,
+    )
+
+
+def _publish(
+    context: PhaseContext, words: tuple[str, ...], description: str, render: Callable[[Language], str]
+) -> None:
+    project = context.project.spec.project
+    create_markdown_artifact(
+        "\n\n".join(render(language) for language in project.languages),
+        key=key(project.id, *words),
+        description=description,
+    )

@@ -1,0 +1,39 @@
+"""Assess: profile the legacy data, list the findings, write the report. Changes nothing. Twin: ``rollout assess``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import State, flow
+from prefect.states import Completed
+
+from flows._artifacts import publish_findings, publish_reports
+from flows._common import ProjectOptions, phase_task
+from flows._states import failed
+from rollout.phases.assess import AssessSummary, run_assess
+from rollout.phases.context import PhaseContext
+
+
+class AssessOptions(ProjectOptions):
+    """What to assess."""
+
+
+@phase_task("assess")
+def assess_sources(context: PhaseContext, _options: AssessOptions) -> AssessSummary:
+    """Profile every source and publish what was found."""
+    summary = run_assess(context)
+    publish_findings(context, "assess")
+    publish_reports(context, "assess", summary.reports)
+    return summary
+
+
+DEFAULTS = AssessOptions()
+
+
+@flow(name="assess", flow_run_name="assess · {options.label}")
+def assess(options: AssessOptions = DEFAULTS) -> State[Any]:
+    """Assess the legacy data."""
+    state = assess_sources(options, return_state=True)
+    if not state.is_completed():
+        return failed(state)
+    return Completed(message="assessed; the report is linked under Artifacts", data=state.result())

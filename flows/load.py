@@ -1,0 +1,56 @@
+"""Import: apply the approved plan to the CRM. Deployed as "import"; twin: ``rollout load``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import State, flow
+from prefect.states import Completed, Failed
+from pydantic import Field
+
+from flows._artifacts import publish_conservation
+from flows._common import EntityOptions, phase_task
+from flows._states import failed
+from rollout.phases.context import PhaseContext
+from rollout.phases.load import LoadSummary, run_load
+
+
+class LoadOptions(EntityOptions):
+    """What to load."""
+
+    plan_id: str = Field(
+        default="",
+        max_length=64,
+        title="计划 · Plan",
+        description="已批准计划的编号；留空为最近批准的计划。An approved plan's id; empty: the one approved last.",
+    )
+
+
+@phase_task("import")
+def load_entities(context: PhaseContext, options: LoadOptions) -> LoadSummary:
+    """Apply the plan, parents first, and publish where every row is, however the load ends."""
+    try:
+        return run_load(context, plan_id=options.plan_id or None, entities=options.entities or None)
+    finally:
+        publish_conservation(context)
+
+
+DEFAULTS = LoadOptions()
+
+
+@flow(name="load", flow_run_name="load · {options.label}")
+def load(options: LoadOptions = DEFAULTS) -> State[Any]:
+    """Apply the approved plan. What is already there stays unchanged."""
+    state = load_entities(options, return_state=True)
+    if not state.is_completed():
+        return failed(state)
+    summary: LoadSummary = state.result()
+    table = summary.entities.values()
+    if not summary.closed:
+        rows = "; ".join(
+            f"{line.entity}: {line.unknown} unknown, {line.waiting} waiting, {line.not_loaded} not loaded"
+            for line in table
+        )
+        return Failed(name="RowsOpen", message=f"{rows} → start the import again")
+    message = f"{sum(line.source for line in table):,} source rows, all accounted for ({summary.state})"
+    return Completed(message=message, data=summary)

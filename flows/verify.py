@@ -1,0 +1,38 @@
+"""Verify: read the CRM back, compare, sample, judge the gates. Twin: ``rollout verify``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import State, flow
+from rollout.phases.verify import VerifySummary, run_verify
+
+from flows._artifacts import publish_gates, publish_reports
+from flows._common import ProjectOptions, phase_task
+from flows._states import failed, gate_state
+from rollout.phases.context import PhaseContext
+
+
+class VerifyOptions(ProjectOptions):
+    """What to verify."""
+
+
+@phase_task("verify")
+def verify_target(context: PhaseContext, _options: VerifyOptions) -> VerifySummary:
+    """Compare every row with the CRM and publish the gates."""
+    summary = run_verify(context)
+    publish_gates(context, summary.gates)
+    publish_reports(context, "verify", summary.reports)
+    return summary
+
+
+DEFAULTS = VerifyOptions()
+
+
+@flow(name="verify", flow_run_name="verify · {options.label}")
+def verify(options: VerifyOptions = DEFAULTS) -> State[Any]:
+    """Verify the load; the gates' verdict is how this ends."""
+    state = verify_target(options, return_state=True)
+    if not state.is_completed():
+        return failed(state)
+    return gate_state(state.result().gates)

@@ -1,0 +1,179 @@
+"""``make demo``: the main job on the made-up company, from legacy files to a verified CRM.
+
+Runs assess → cleanse → plan → approve → import → verify as Prefect flow runs, which ``make ui`` shows afterwards.
+PostgreSQL and the testbed CRM stay up, so that ``rollout --project demo …`` works from any shell; ``make stop`` ends
+them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from processes import ServiceError
+from rich.console import Console
+from rich.table import Table
+from services import PREFECT, ROOT, TESTBED, UI, Services
+
+from rollout.errors import RolloutError
+from rollout.journal import people
+from rollout.model.outcome import Accounting, Bucket
+from rollout.phases.context import open_context
+from rollout.project.loader import load_project
+from rollout.project.local_env import read_local_env, write_local_env
+
+if TYPE_CHECKING:
+    from prefect import State
+    from rollout.phases.verify import VerifySummary
+
+    from rollout.model.verdict import GateResult
+
+PROJECT = ROOT / "demo"
+PERSON = "演示负责人 (demo)"
+CODE = "ROLLOUT_DEMO_CODE"
+REASON = "demo on made-up data: approved by the script that made the data"
+ACCOUNTS, SEED = 2_000, 7
+console = Console(highlight=False)
+
+
+class DemoError(Exception):
+    """A phase did not end as the demo needs it."""
+
+
+def main() -> int:
+    """Run the demo. Answers the exit code: 0 only if every gate is PASS."""
+    begun_s = time.monotonic()
+    console.rule("恒泰精工 · Hengtai Precision: a made-up company, all its data is generated")
+    services = Services.of(PROJECT)
+    try:
+        _make_data()
+        with console.status("starting PostgreSQL, the testbed CRM and Prefect …"):
+            services.start_database()
+            services.start_testbed()
+            prefect, is_ours = services.start_prefect()
+            if is_ours:
+                atexit.register(services.processes.stop, PREFECT)  # after Prefect's client has sent its last logs
+        os.environ.update(services.prefect_environment(prefect.address))
+        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"  # its logs are shown in its own pages
+        summary = _run_phases(services)
+    except (RolloutError, ServiceError, DemoError) as error:
+        console.print(f"[red]{error}[/]")
+        return getattr(error, "exit_code", 1)
+    _show_end(services, summary, time.monotonic() - begun_s)
+    return 0 if all(gate.verdict.value == "PASS" for gate in summary.gates) else 1
+
+
+def _make_data() -> None:
+    """The legacy files, the same on every machine; those that exist are left as they are."""
+    if (PROJECT / "legacy").is_dir():
+        return
+    command = [str(Path(sys.executable).with_name("rollout")), "--project", str(PROJECT), "demo-data"]
+    command += ["--accounts", str(ACCOUNTS), "--seed", str(SEED)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    if done.returncode != 0:
+        raise DemoError(f"the demo's data could not be made: {done.stderr.strip()}")
+    console.print(f"✓ legacy files of {ACCOUNTS:,} customers in {PROJECT / 'legacy'}")
+
+
+def _approver() -> str:
+    """The personal code of the demo's person; a person of one's own is added by `rollout people add`."""
+    project = load_project(PROJECT / "rollout.yaml")
+    code = read_local_env(project.workspace.root).get(CODE)
+    with open_context(project) as context:
+        if code is None or PERSON not in people.names(context.journal):
+            code = people.add(context.journal, PERSON)
+            write_local_env(project.workspace.root, {CODE: code})
+    return code
+
+
+def _run_phases(services: Services) -> VerifySummary:
+    """Each phase as a flow run. Imported here: Prefect reads where its server is when it is first imported."""
+    from pydantic import SecretStr  # noqa: PLC0415
+
+    from flows.approve import ApproveOptions, approve_plan  # noqa: PLC0415
+    from flows.assess import AssessOptions, assess  # noqa: PLC0415
+    from flows.cleanse import CleanseOptions, cleanse  # noqa: PLC0415
+    from flows.load import LoadOptions, load  # noqa: PLC0415
+    from flows.plan import PlanOptions, plan  # noqa: PLC0415
+    from flows.verify import VerifyOptions, verify  # noqa: PLC0415
+
+    project = str(services.project.root)
+    _phase("assess", assess, AssessOptions(project=project))
+    _phase("cleanse", cleanse, CleanseOptions(project=project))
+    plan_id = _phase("plan", plan, PlanOptions(project=project)).plan_id
+    approval = ApproveOptions(
+        project=project, plan_id=plan_id, person=PERSON, code=SecretStr(_approver()), reason=REASON, go_on=False
+    )
+    _phase("approve", approve_plan, approval)
+    loaded = _phase("import", load, LoadOptions(project=project, plan_id=plan_id))
+    verified = _phase("verify", verify, VerifyOptions(project=project))
+    console.print(_conservation(loaded.entities))
+    return verified
+
+
+def _phase(name: str, flow: Callable[..., State[Any]], options: Any) -> Any:
+    """Run one flow, tell how it ended, and answer its summary."""
+    begun_s = time.monotonic()
+    with console.status(f"{name} …"):
+        state = flow(options, return_state=True)
+    mark = "[green]✓[/]" if state.is_completed() else "[red]✗[/]"
+    console.print(f"{mark} {name:8} {time.monotonic() - begun_s:5.1f} s  {state.message or state.name}")
+    summary = state.data if not state.is_failed() or name == "verify" else None
+    if summary is None and name != "approve":
+        raise DemoError(f"{name} ended as {state.name}: {state.message}")
+    return state.result(raise_on_failure=False)
+
+
+def _conservation(entities: dict[str, Accounting]) -> Table:
+    table = Table(title="守恒表 · Conservation: where every source row is", title_justify="left")
+    table.add_column("")
+    for entity in entities:
+        table.add_column(entity, justify="right")
+    table.add_row("source", *(f"{line.source:,}" for line in entities.values()), style="bold", end_section=True)
+    for bucket in Bucket:
+        table.add_row(bucket.value, *(f"{line.bucket(bucket):,}" for line in entities.values()))
+    table.add_section()
+    table.add_row("accounted", *("[green]yes[/]" if line.accounted else "[red]NO[/]" for line in entities.values()))
+    return table
+
+
+def _gate(gate: GateResult) -> Table:
+    colour = {"PASS": "green", "FAIL": "red"}.get(gate.verdict.value, "yellow")
+    table = Table(title=f"关口 · Gate {gate.gate}: [{colour}]{gate.verdict.value}[/]", title_justify="left")
+    for heading in ("criterion", "observed", "needed", "evidence", "verdict"):
+        table.add_column(heading, justify="right" if heading in {"observed", "evidence"} else "left")
+    for result in gate.criteria:
+        table.add_row(
+            result.metric,
+            "–" if result.observed is None else f"{result.observed:.6g}",
+            f"{result.comparison.value} {result.threshold:g}",
+            f"{result.evidence:,}",
+            result.verdict.value,
+        )
+    return table
+
+
+def _show_end(services: Services, summary: VerifySummary, seconds: float) -> None:
+    for gate in summary.gates:
+        console.print(_gate(gate))
+    console.print("Reports:")
+    for report in sorted(services.workspace.reports.rglob("*.html")):
+        console.print(f"  {report}", soft_wrap=True)
+    testbed = services.processes.running(TESTBED)
+    console.print(
+        f"\nThe CRM that was filled: {testbed.address if testbed else '–'} (still running, as is PostgreSQL)\n"
+        + ("" if services.processes.running(UI) else "See the runs in the browser:  make ui\n")
+        + "Ask the command line:         .venv/bin/rollout --project demo load --json\n"
+        f"Stop what still runs:         make stop\n{seconds:.0f} s in all"
+    )
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))  # `flows` is a package of the checkout
+    sys.exit(main())

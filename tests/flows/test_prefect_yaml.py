@@ -1,0 +1,92 @@
+"""prefect.yaml, read strictly: Prefect ignores what it does not know, so a misspelt key would pass silently."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Pool(Strict):
+    name: Literal["rollout"]
+
+
+class Limit(Strict):
+    limit: int = Field(ge=1)
+    collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"]
+
+
+class Deployment(Strict):
+    name: str = Field(pattern="^[a-z][a-z-]*$")
+    entrypoint: str = Field(pattern=r"^flows/[a-z_]+\.py:[a-z_]+$")
+    description: str = Field(pattern=r"[\u4e00-\u9fff](.|\n)*[A-Za-z]{3}")
+    tags: list[str] = Field(min_length=1)
+    enforce_parameter_schema: Literal[True]
+    concurrency_limit: Limit | None = None
+    work_pool: Pool
+
+
+class Definitions(Strict):
+    pool: Pool
+
+
+class PrefectYaml(Strict):
+    name: Literal["crm-rollout"]
+    definitions: Definitions
+    deployments: list[Deployment]
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
+
+
+def test_it_holds_nothing_that_prefect_would_ignore(raw):
+    PrefectYaml.model_validate(raw)
+
+
+def test_a_misspelt_key_is_caught(raw):
+    broken = copy.deepcopy(raw)
+    broken["deployments"][0]["enforce_parameters_schema"] = True
+    with pytest.raises(ValidationError, match="enforce_parameters_schema"):
+        PrefectYaml.model_validate(broken)
+
+
+def test_every_flow_file_is_deployed_once(raw):
+    deployed = [entry["entrypoint"] for entry in raw["deployments"]]
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "flows").glob("[a-z]*.py")}
+    assert {entry.split(":")[0] for entry in deployed} == files
+    assert len(set(deployed)) == len(deployed)
+
+
+def test_one_import_and_one_rollout_at_a_time(raw):
+    limits = {entry["name"]: entry.get("concurrency_limit", {}).get("limit") for entry in raw["deployments"]}
+    assert limits["import"] == limits["rollout"] == 1
+
+
+def test_entrypoints_are_flows_whose_options_are_a_documented_strict_form(raw):
+    from prefect.flows import load_flow_from_entrypoint
+
+    for entry in raw["deployments"]:
+        flow = load_flow_from_entrypoint(str(ROOT / entry["entrypoint"]), use_placeholder_flow=False)
+        schema = flow.parameters.model_dump_for_openapi()
+        assert list(schema["properties"]) == ["options"], entry["name"]
+        (form,) = schema["definitions"].values()
+        assert form["additionalProperties"] is False
+        positions = [field["position"] for field in form["properties"].values()]
+        assert sorted(positions) == list(range(len(positions)))
+        for name, field in form["properties"].items():
+            assert "·" in field["title"], f"{entry['name']}.{name} has no title in both languages"
+            assert len(field["description"]) > 20, f"{entry['name']}.{name} is not explained"
+            if field["type"] in {"string", "array"} and name not in {"project", "environment"}:
+                assert field.keys() & {"maxLength", "maxItems"}, f"{entry['name']}.{name} has no bound"
