@@ -75,7 +75,7 @@ def _of_rows(source: SourceProfile) -> Iterator[Finding]:
             Level.WARNING,
             source.name,
             source.duplicate_rows,
-            "rows equal an earlier row in every column",
+            "rows equal to an earlier row in every column",
             "they will be merged; ask why the list holds them twice",
         )
     if source.repeated_keys:
@@ -84,7 +84,7 @@ def _of_rows(source: SourceProfile) -> Iterator[Finding]:
             Level.WARNING,
             f"{source.name}/{key}",
             source.repeated_keys,
-            "rows have a key that an earlier row has",
+            "rows whose key an earlier row has",
             "decide which row is right, or name a better row_key",
         )
     if source.blank_keys:
@@ -93,7 +93,7 @@ def _of_rows(source: SourceProfile) -> Iterator[Finding]:
             Level.WARNING,
             f"{source.name}/{key}",
             source.blank_keys,
-            "rows have no key",
+            "rows without a key",
             "fill in the key; without it a repaired row cannot be recognised again",
         )
     for required in source.required:
@@ -103,7 +103,7 @@ def _of_rows(source: SourceProfile) -> Iterator[Finding]:
                 Level.WARNING,
                 f"{source.name}/{'|'.join(required.columns)}",
                 required.missing,
-                f"rows have no value for the required field '{required.field}'",
+                f"rows without a value for the required field '{required.field}'",
                 "these rows go to quarantine unless their owners complete them",
                 field=required.field,
             )
@@ -114,7 +114,7 @@ def _of_rows(source: SourceProfile) -> Iterator[Finding]:
                 Level.WARNING,
                 f"{source.name}/{reference.column}",
                 reference.unknown,
-                f"rows point to a row of '{reference.entity}' that no source has",
+                f"rows that point to a row of '{reference.entity}' that no source has",
                 "complete the other list, or correct the number",
                 entity=reference.entity,
             )
@@ -129,7 +129,7 @@ def _of_field(source: SourceProfile, field: FieldProfile) -> Iterator[Finding]:
                 Level.INFO,
                 where,
                 field.filled,
-                "rows have a value in a column that no mapping reads; it stays behind",
+                "rows with a value in a column that no mapping reads, so that it stays behind",
                 "map the column, or confirm that it is not needed",
             )
         return
@@ -139,7 +139,7 @@ def _of_field(source: SourceProfile, field: FieldProfile) -> Iterator[Finding]:
             Level.WARNING,
             where,
             field.rows,
-            "rows, all of the source, have no value in this mapped column",
+            "rows without a value in this mapped column, which is all of the source",
             "check that the right column is mapped",
         )
     elif not field.required and field.filled < LOW_FILL * field.rows:
@@ -148,7 +148,7 @@ def _of_field(source: SourceProfile, field: FieldProfile) -> Iterator[Finding]:
             Level.INFO,
             where,
             field.rows - field.filled,
-            "rows, more than half, have no value here",
+            "rows without a value here, more than half",
             "decide whether the field is worth completing before go-live",
         )
     if field.invalid and field.type:
@@ -157,7 +157,7 @@ def _of_field(source: SourceProfile, field: FieldProfile) -> Iterator[Finding]:
             Level.WARNING,
             where,
             field.invalid,
-            f"rows hold a value that is not a valid {field.type.value}",
+            f"rows whose value is no valid {field.type.value}",
             "have the owners correct the values; the mapping's on_error says what happens to the rest",
         )
     if field.too_long:
@@ -166,7 +166,7 @@ def _of_field(source: SourceProfile, field: FieldProfile) -> Iterator[Finding]:
             Level.WARNING,
             where,
             field.too_long,
-            "rows hold a text longer than the target's field",
+            "rows with a text longer than the target's field",
             "shorten the texts, or lengthen the field in the CRM",
         )
     yield from _of_characters(where, field)
@@ -179,7 +179,7 @@ def _of_characters(where: str, field: FieldProfile) -> Iterator[Finding]:
             Level.WARNING,
             where,
             field.formula,
-            "rows hold a text that a spreadsheet would run as a formula",
+            "rows with a text that a spreadsheet would run as a formula",
             "check the cells; our own workbooks write them as text",
         )
     if field.control:
@@ -188,7 +188,7 @@ def _of_characters(where: str, field: FieldProfile) -> Iterator[Finding]:
             Level.INFO,
             where,
             field.control,
-            "rows hold line breaks, control or invisible characters",
+            "rows with line breaks, control or invisible characters",
             "the text normaliser removes them",
         )
     if field.full_width:
@@ -197,7 +197,7 @@ def _of_characters(where: str, field: FieldProfile) -> Iterator[Finding]:
             Level.INFO,
             where,
             field.full_width,
-            "rows hold full-width letters or digits",
+            "rows with full-width letters or digits",
             "the normalisers make them half-width",
         )
     if field.placeholders:
@@ -206,7 +206,7 @@ def _of_characters(where: str, field: FieldProfile) -> Iterator[Finding]:
             Level.INFO,
             where,
             field.placeholders,
-            "rows hold a placeholder such as '-' instead of a value",
+            "rows with a placeholder such as '-' instead of a value",
             "it counts as empty; add further placeholders under cleanse.placeholders",
         )
     if field.type in _FORMATTED and field.sampled and len(field.formats) > 1:
@@ -217,15 +217,13 @@ def _of_characters(where: str, field: FieldProfile) -> Iterator[Finding]:
                 Level.INFO,
                 where,
                 minor,
-                f"of {field.sampled} rows looked at are not written in the commonest format",
+                f"rows, of {field.sampled} looked at, not written in the commonest format",
                 "cleansing brings them into one form; check the rarest formats",
                 formats=[shape.model_dump(mode="json") for shape in field.formats],
             )
 
 
-def _found(  # noqa: PLR0913 - the parts of a finding, each in its place
-    id_: str, level: Level, where: str, count: int, message: str, hint: str, **detail: Any
-) -> Finding:
+def _found(id_: str, level: Level, where: str, count: int, message: str, hint: str, **detail: Any) -> Finding:
     return Finding(
-        id=id_, level=level, message=f"{count} {message}", where=where, hint=hint, count=count, detail=detail
+        id=id_, level=level, message=f"{message}: {count}", where=where, hint=hint, count=count, detail=detail
     )

@@ -1,4 +1,4 @@
-"""What an assessment found, as data that documents, artifacts and the journal read. Counts are rows; shares are 0 to 1."""
+"""What an assessment found, as data that documents and the journal read. Counts are rows; shares are 0 to 1."""
 
 from __future__ import annotations
 
@@ -104,6 +104,7 @@ class SourceProfile(Frozen):
 
     name: str
     rows: int
+    unreadable: int = Field(default=0, description="Rows that could not be read as rows.")
     files: tuple[FileProfile, ...] = ()
     fields: tuple[FieldProfile, ...] = ()
     required: tuple[RequiredField, ...] = ()

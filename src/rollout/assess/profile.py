@@ -1,7 +1,8 @@
 """Profiles one source's raw stage: set-wise DuckDB SQL over Parquet, a few scans, every row judged.
 
 Only the shares of pattern classes rest on a sample where a source has more than ``FORMAT_ROWS`` rows, and the number of
-distinct values is estimated above ``DISTINCT_ROWS``; everything else is counted over all rows. Nothing leaves here unmasked but values of pick-list and yes/no columns.
+distinct values is estimated above ``DISTINCT_ROWS``; everything else is counted over all rows. Examples leave here
+masked; only the values of pick-list and yes/no columns are listed as they are, and those without long numbers or ``@``.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class SourceInput:
         path: The raw stage, a Parquet file of text columns; those beginning with ``_`` are ours.
         encodings: Encoding by file, as found while reading.
         parents: Raw stages of every entity that references point to, by entity.
+        unreadable: Rows that could not be read as rows; they are in no stage.
     """
 
     spec: SourceSpec
@@ -63,6 +65,7 @@ class SourceInput:
     path: Path
     encodings: Mapping[str, str]
     parents: Mapping[str, Sequence[Path]]
+    unreadable: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class _Column:
     rules: tuple[MappingRule, ...]
     spec: FieldSpec | None
     check: str | None
-    """SQL over ``f{place}``: the value is valid."""
+    """SQL over ``h{place}``, the half-width value: it is valid."""
 
 
 def profile_source(connection: duckdb.DuckDBPyConnection, source: SourceInput, settings: Settings) -> SourceProfile:
@@ -122,6 +125,7 @@ class _Profiler:
         return SourceProfile(
             name=spec.name,
             rows=self.rows,
+            unreadable=self.source.unreadable,
             files=self._files(),
             fields=tuple(self._field(column, counts) for column in self.columns),
             required=tuple(
@@ -147,13 +151,19 @@ class _Profiler:
         wanted += [f"count(*) FILTER ({condition}) AS missing{place}" for place, condition in enumerate(missing)]
         bad = [f"b{column.place}" for column in self.columns if column.check]
         wanted.append(f"count(*) FILTER (NOT ({' OR '.join([*missing, *bad]) or 'false'})) AS ready")
-        checks = "".join(
-            f", f{column.place} IS NOT NULL AND NOT {column.check} AS b{column.place}"
-            for column in self.columns
-            if column.check
+        narrow = f"{rules.literal(rules.WIDE)}, {rules.literal(rules.NARROW)}"
+        judged = [column for column in self.columns if column.check]
+        plain = "".join(
+            f", CASE WHEN o{column.place} THEN translate(f{column.place}, {narrow}) ELSE f{column.place} END "
+            f"AS h{column.place}"
+            for column in judged
         )
+        checks = "".join(
+            f", h{column.place} IS NOT NULL AND NOT {column.check} AS b{column.place}" for column in judged
+        )
+        cells = f"SELECT *{plain} FROM ({self._cells(self.columns)})"  # noqa: S608 - names quoted
         answer = self.connection.execute(
-            f"SELECT {', '.join(wanted)} FROM (SELECT *{checks} FROM ({self._cells(self.columns)}))",  # noqa: S608 - names quoted
+            f"SELECT {', '.join(wanted)} FROM (SELECT *{checks} FROM ({cells}))",  # noqa: S608 - names quoted
             [str(self.source.path)],
         )
         names = [column[0] for column in answer.description]
@@ -184,15 +194,14 @@ class _Profiler:
         raw = ", ".join(f"{rules.identifier(column.name)} AS r{column.place}" for column in columns)
         odd, text = rules.literal(rules.ODD), rules.literal(rules.WHITESPACE)
         empty = ("", *self.settings.placeholders)
-        odd_ones = "".join(f", regexp_matches(r{column.place}, {odd}) AS o{column.place}" for column in columns)
+        places = [column.place for column in columns]
+        odd_ones = "".join(f", regexp_matches(r{place}, {odd}) AS o{place}" for place in places)
         stripped = "".join(
-            f", CASE WHEN o{column.place} THEN trim(r{column.place}, {text}) ELSE r{column.place} END AS v{column.place}"
-            for column in columns
+            f", CASE WHEN o{place} THEN trim(r{place}, {text}) ELSE r{place} END AS v{place}" for place in places
         )
         filled = "".join(
-            f", CASE WHEN {rules.one_of(f'v{column.place}', empty)} THEN NULL ELSE v{column.place} END "
-            f"AS f{column.place}"
-            for column in columns
+            f", CASE WHEN {rules.one_of(f'v{place}', empty)} THEN NULL ELSE v{place} END AS f{place}"
+            for place in places
         )
         return (
             f"SELECT *{filled} FROM (SELECT *{stripped} FROM (SELECT *{odd_ones} FROM (SELECT {raw} "  # noqa: S608 - names quoted
@@ -245,7 +254,9 @@ class _Profiler:
         found = self.connection.execute(
             "SELECT _file, count(*) FROM read_parquet(?) GROUP BY _file ORDER BY _file", [str(self.source.path)]
         ).fetchall()
-        return tuple(FileProfile(path=path, rows=rows, encoding=self.source.encodings.get(path, "")) for path, rows in found)
+        return tuple(
+            FileProfile(path=path, rows=rows, encoding=self.source.encodings.get(path, "")) for path, rows in found
+        )
 
     def _references(self) -> tuple[ReferenceProfile, ...]:
         """References whose parent is read in this assessment; a parent's row key is what they hold."""
@@ -254,9 +265,10 @@ class _Profiler:
             parent = next((name for rule in column.rules if (name := self._parent(rule))), None)
             if parent is None or not self.source.parents.get(parent):
                 continue
+            value = f"f{column.place}"
             rows, unknown = self._row(
                 f"SELECT count(*), count(*) FILTER (NOT EXISTS (SELECT 1 FROM read_parquet(?) AS parent "  # noqa: S608 - names quoted
-                f"WHERE parent._key = f{column.place})) FROM ({self._cells([column])}) WHERE f{column.place} IS NOT NULL",
+                f"WHERE parent._key = {value})) FROM ({self._cells([column])}) WHERE {value} IS NOT NULL",
                 [[str(path) for path in self.source.parents[parent]], str(self.source.path)],
             )
             found.append(ReferenceProfile(column=column.name, entity=parent, rows=rows, unknown=unknown))
@@ -328,7 +340,7 @@ class _Profiler:
         reading = tuple(rule for rule in self.source.mapping.fields if name in rule.columns)
         spec = self.source.fields.get(reading[0].target) if reading else None
         judged = spec is not None and _judged_raw(reading[0], spec)
-        check = rules.valid(f"f{place}", spec, phone_region=self.settings.phone_region) if judged and spec else None
+        check = rules.valid(f"h{place}", spec, phone_region=self.settings.phone_region) if judged and spec else None
         return _Column(name=name, place=place, rules=reading, spec=spec, check=check)
 
     def _required(self) -> dict[str, tuple[str, ...]]:
@@ -360,9 +372,9 @@ class _Profiler:
 
 
 def masker(spec: FieldSpec | None) -> Callable[[str], str]:
-    """How examples of a field are masked; unmapped columns may hold anything and are masked as free text."""
+    """How examples of a field are masked, personal or not: a column may hold anything, whatever it is mapped to."""
     if spec is None:
-        return masking.mask_text
+        return masking.mask_generic
     match spec.type:
         case FieldType.PHONE:
             return masking.mask_phone
@@ -373,7 +385,7 @@ def masker(spec: FieldSpec | None) -> Callable[[str], str]:
         case FieldType.TEXT if spec.personal:
             return masking.mask_name
         case _:
-            return masking.mask_text
+            return masking.mask_generic
 
 
 def _judged_raw(rule: MappingRule, spec: FieldSpec) -> bool:

@@ -6,7 +6,7 @@ decide in the end; USCC check digits and calendar dates are exact here too. Regu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rollout.model.entity import FieldSpec, FieldType
 
@@ -18,6 +18,15 @@ CONTROL = r"[\x00-\x1f\x7f-\x9f\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}\x{feff
 
 FULL_WIDTH = r"[\x{ff10}-\x{ff19}\x{ff21}-\x{ff3a}\x{ff41}-\x{ff5a}]"
 """Full-width digits and letters; full-width punctuation belongs to Chinese text."""
+
+WIDE, NARROW = (
+    "".join(chr(first + place) for first, count in runs for place in range(count))
+    for runs in (
+        ((0xFF0B, 1), (0xFF0D, 14), (0xFF21, 26), (0xFF41, 26)),
+        ((0x2B, 1), (0x2D, 14), (0x41, 26), (0x61, 26)),
+    )
+)
+"""Full-width letters, digits and ``+ - . / :``, and what normalisers make of them before they judge."""
 
 ODD = rf"^[ \x{{a0}}\x{{3000}}]|[ \x{{a0}}\x{{3000}}]$|{CONTROL}|{FULL_WIDTH}"
 """What most cells are free of: only cells that match are stripped and looked at more closely."""
@@ -74,25 +83,19 @@ def valid(column: str, spec: FieldSpec, *, phone_region: str) -> str | None:
     Returns:
         The expression, or None for types without a rule of their own (text, references).
     """
-    match spec.type:
-        case FieldType.PHONE:
-            return _phone(column, phone_region)
-        case FieldType.EMAIL:
-            return matches(column, _EMAIL)
-        case FieldType.DATE | FieldType.DATETIME:
-            return _date(column)
-        case FieldType.USCC:
-            return _uscc(column)
-        case FieldType.INTEGER:
-            return matches(_digits_only(column), _INTEGER)
-        case FieldType.DECIMAL:
-            return matches(_digits_only(column), _DECIMAL)
-        case FieldType.BOOLEAN:
-            return one_of(f"lower({column})", _TRUE_FALSE)
-        case FieldType.PICKLIST:
-            return one_of(column, spec.picklist)
-        case FieldType.TEXT | FieldType.REFERENCE:
-            return None
+    checks: dict[FieldType, Callable[[], str]] = {
+        FieldType.PHONE: lambda: _phone(column, phone_region),
+        FieldType.EMAIL: lambda: matches(column, _EMAIL),
+        FieldType.DATE: lambda: _date(column),
+        FieldType.DATETIME: lambda: _date(column),
+        FieldType.USCC: lambda: _uscc(column),
+        FieldType.INTEGER: lambda: matches(_digits_only(column), _INTEGER),
+        FieldType.DECIMAL: lambda: matches(_digits_only(column), _DECIMAL),
+        FieldType.BOOLEAN: lambda: one_of(f"lower({column})", _TRUE_FALSE),
+        FieldType.PICKLIST: lambda: one_of(column, spec.picklist),
+    }
+    check = checks.get(spec.type)
+    return check() if check else None
 
 
 def formula(column: str) -> str:
@@ -147,7 +150,4 @@ def _uscc(column: str) -> str:
         f"{pow(3, place, 31)} * (instr({literal(_USCC_ALPHABET)}, {code}[{place + 1}]) - 1)" for place in range(17)
     ]
     check = f"instr({literal(_USCC_ALPHABET)}, {code}[18]) - 1"
-    return (
-        f"(CASE WHEN {matches(code, _USCC)} "
-        f"THEN ({' + '.join(weighted)} + {check}) % 31 = 0 ELSE false END)"
-    )
+    return f"(CASE WHEN {matches(code, _USCC)} THEN ({' + '.join(weighted)} + {check}) % 31 = 0 ELSE false END)"

@@ -1,0 +1,97 @@
+"""The load and acceptance report: conservation table, gates, verification, approval; from an `Acceptance` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rollout.assess.findings import by_severity
+from rollout.assess.model import Ratio
+from rollout.model.outcome import Accounting, Bucket
+from rollout.model.verdict import Comparison, CriterionResult
+from rollout.project.spec import Language
+from rollout.report import figures
+from rollout.report.assessment import FindingRow
+from rollout.report.documents import Acceptance, ReconcileFigures, SampleFigures
+from rollout.report.html import render
+from rollout.report.messages import Messages, messages
+
+BUCKETS = (*(bucket.value for bucket in Bucket), "not_loaded")
+"""Rows of the conservation table; `not_loaded` is shown because a load that never ran must not look complete."""
+
+RECONCILED = tuple(name for name in ReconcileFigures.model_fields if name != "entity")
+
+_SHARES = frozenset({"load_success", "coverage", "sample_wrong_bound"})
+_SIGNS = {Comparison.AT_LEAST: "≥", Comparison.AT_MOST: "≤", Comparison.EQUAL: "="}
+
+
+def render_acceptance(doc: Acceptance, language: Language) -> str:
+    """The document as one self-contained HTML text.
+
+    Args:
+        doc: Figures of the journal.
+        language: zh or en.
+    """
+    t = messages(language)
+    return render(
+        "acceptance.html.jinja",
+        language,
+        company=t.label(doc.company, doc.company_en) or doc.project,
+        doc=doc,
+        accounted=bool(doc.accounting) and all(entity.accounted for entity in doc.accounting),
+        loaded=Ratio(part=doc.loaded_rows, whole=doc.source_rows),
+        proven=weakest_bound(doc.samples),
+        bucket_names=BUCKETS,
+        reconcile_names=RECONCILED,
+        reasons=sorted(doc.reasons, key=lambda r: (-r.rows, r.entity, r.reason_code)),
+        most=max((reason.rows for reason in doc.reasons), default=1),
+        findings=[FindingRow(finding, None) for finding in by_severity(list(doc.findings))],
+        name=lambda entity: entity_name(doc, entity, t),
+        buckets=buckets,
+        total=total,
+        equation=lambda entity: equation(entity, t),
+        observed=observed,
+        threshold=threshold,
+    )
+
+
+def entity_name(doc: Acceptance, entity: str, t: Messages) -> str:
+    """An entity's label in the document's language."""
+    label = doc.labels.get(entity)
+    return t.label(label.zh, label.en) if label else entity
+
+
+def buckets(entity: Accounting) -> list[tuple[str, int]]:
+    """Every bucket with its rows, in the table's order."""
+    return [(name, getattr(entity, name)) for name in BUCKETS]
+
+
+def total(entity: Accounting) -> int:
+    """Rows of all buckets, not_loaded left out: those rows have no outcome yet."""
+    return sum(entity.bucket(bucket) for bucket in Bucket)
+
+
+def equation(entity: Accounting, t: Messages) -> str:
+    """The law of conservation with this entity's figures; empty buckets are left out of the text."""
+    parts = [f"{t('bucket.' + name)} {figures.number(rows)}" for name, rows in buckets(entity) if rows]
+    return f"{t('bucket.source')} {figures.number(entity.source)} = {' + '.join(parts) or '0'}"
+
+
+def observed(criterion: CriterionResult) -> str:
+    """The observed value in the metric's unit."""
+    return _value(criterion.metric, criterion.observed)
+
+
+def threshold(criterion: CriterionResult) -> str:
+    """The comparison and its threshold, such as ``≥ 99 %``."""
+    return f"{_SIGNS[criterion.comparison]} {_value(criterion.metric, criterion.threshold)}"
+
+
+def weakest_bound(samples: Sequence[SampleFigures]) -> SampleFigures | None:
+    """The sample that proves least; None unless every sample proves something."""
+    if not samples or any(sample.bound is None for sample in samples):
+        return None
+    return max(samples, key=lambda sample: sample.bound or 0.0)
+
+
+def _value(metric: str, value: float | None) -> str:
+    return figures.share(value, 2) if metric in _SHARES else figures.number(value)

@@ -1,0 +1,89 @@
+"""The conservation table, the gate table and findings as Markdown, for artifacts in the Prefect UI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from rollout.assess.findings import by_severity
+from rollout.model.finding import Finding
+from rollout.model.outcome import Accounting
+from rollout.model.verdict import GateResult, Verdict
+from rollout.project.spec import Language
+from rollout.report import figures
+from rollout.report.acceptance import BUCKETS, observed, threshold, total
+from rollout.report.messages import messages
+
+_MARKS = {Verdict.PASS: "✅", Verdict.FAIL: "❌", Verdict.INCONCLUSIVE: "❔"}
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~&])")
+
+
+def conservation_table(
+    accounting: Sequence[Accounting], language: Language, labels: Mapping[str, str] | None = None
+) -> str:
+    """One column an entity, one line a bucket, and whether it adds up."""
+    t = messages(language)
+    names = [(labels or {}).get(entity.entity, entity.entity) for entity in accounting]
+    lines = [[t("bucket.source"), *(figures.number(entity.source) for entity in accounting)]]
+    lines += [
+        [t(f"bucket.{name}"), *(figures.number(getattr(entity, name)) for entity in accounting)] for name in BUCKETS
+    ]
+    lines.append(
+        [t("bucket.sum"), *(f"{figures.number(total(e))} {'✅' if e.accounted else '❌'}" for e in accounting)]
+    )
+    return _table([t("column.bucket"), *names], lines, numbers_from=1)
+
+
+def gate_table(gate: GateResult, language: Language) -> str:
+    """A gate's verdict as a heading, and its criteria."""
+    t = messages(language)
+    head = [t("column.criterion"), t("column.observed"), t("column.threshold"), t("column.evidence")]
+    lines = [
+        [
+            t.word("metric", criterion.metric),
+            observed(criterion),
+            threshold(criterion),
+            figures.number(criterion.evidence),
+            t("kind.blocking") if criterion.blocking else t("kind.observed"),
+            _verdict(criterion.verdict, language),
+        ]
+        for criterion in gate.criteria
+    ]
+    title = f"### {_text(t.word('gate', gate.gate))}: {_verdict(gate.verdict, language)}"
+    return f"{title}\n\n{_table([*head, t('column.kind'), t('column.verdict')], lines, numbers_from=99)}"
+
+
+def findings_table(findings: Sequence[Finding], language: Language, *, limit: int = 50) -> str:
+    """Findings, worst first; says how many more there are."""
+    t = messages(language)
+    if not findings:
+        return t("assessment.no_findings") + "\n"
+    ordered = by_severity(list(findings))
+    lines = [
+        [
+            t(f"level.{finding.level.value}"),
+            t.finding_title(finding),
+            finding.where or "–",
+            figures.number(finding.count),
+            t.finding_advice(finding),
+        ]
+        for finding in ordered[:limit]
+    ]
+    head = [t("column.level"), t("column.finding"), t("column.where"), t("column.rows"), t("column.advice")]
+    more = "\n" + t("markdown.more", count=len(ordered) - limit) + "\n" if len(ordered) > limit else ""
+    return _table(head, lines, numbers_from=99) + more
+
+
+def _verdict(verdict: Verdict, language: Language) -> str:
+    return f"{_MARKS[verdict]} {messages(language)('verdict.' + verdict.value)}"
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]], *, numbers_from: int) -> str:
+    rule = ["---:" if place >= numbers_from else "---" for place in range(len(head))]
+    rows = [[_text(cell) for cell in head], rule, *([_text(cell) for cell in line] for line in lines)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def _text(cell: str) -> str:
+    """Data stays text: nothing in a cell becomes markup, a link, HTML or a new column."""
+    return _SPECIAL.sub(r"\\\1", " ".join(cell.split()))
