@@ -17,6 +17,7 @@ from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
 from rollout.phases.cleansing import EntityCleansing, EntityRules, cleanse_entity
 from rollout.phases.context import PhaseContext
+from rollout.phases.drift import source_inputs
 from rollout.phases.raw import RawStage, read_source
 from rollout.phases.stages import StageStore, code_version, digest, engine
 from rollout.project.loader import Project
@@ -45,6 +46,7 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
     project = context.project
     store = StageStore(project.workspace.stages)
     with context.journal.running("cleanse") as run:
+        inputs = source_inputs(context)  # before anything is read: what changes meanwhile shows as drift
         raws: dict[str, dict[str, RawStage]] = {}
         done: dict[str, EntityCleansing] = {}
         for entity in project.spec.load_order:
@@ -64,7 +66,7 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
             context.journal.replace_ledger(entity, rows, source_rows=result.source, ordinal=ordinal)
             context.journal.add_findings(run.run_id, list(result.findings))
         summary = CleanseSummary(entities=done)
-        run.summary = summary.model_dump(mode="json")
+        run.summary = {**summary.model_dump(mode="json"), "inputs": inputs}
     return summary
 
 

@@ -11,18 +11,22 @@ from rollout.journal.crypto import canonical_json
 from rollout.phases.context import PhaseContext
 
 
-def plan_inputs(context: PhaseContext, target: Connector) -> dict[str, Any]:
-    """Everything a plan rests on, as digests: sources, rules, target schema, and the version that made it."""
+def source_inputs(context: PhaseContext) -> dict[str, Any]:
+    """What cleansing rests on, as digests: the sources' files or results, and the rules of every entity."""
     spec = context.project.spec
     sources = {}
     for entity in spec.entities.values():
         for source in entity.sources:
             prints = context.source(source.system).fingerprint(source)
             sources[source.name] = {item.path: item.sha256 for item in prints}
+    return {"sources": sources, "rules": {name: context.project.rules_digest(name) for name in spec.entities}}
+
+
+def plan_inputs(context: PhaseContext, target: Connector) -> dict[str, Any]:
+    """Everything a plan rests on: that, the target's schema, and the version that made it."""
     schema = target.describe().model_dump(mode="json", exclude_defaults=True)
     return {
-        "sources": sources,
-        "rules": {name: context.project.rules_digest(name) for name in spec.entities},
+        **source_inputs(context),
         "target_schema": hashlib.sha256(canonical_json(schema)).hexdigest(),
         "minor_version": minor_version(rollout.__version__),
     }
