@@ -143,6 +143,10 @@ DEFAULT_TRANSFORM: Mapping[FieldType, str] = MappingProxyType(
 """The normaliser of each field type: what makes canonical text of its values."""
 
 
+_PROBE_ROWS, _FEW_VALUES = 1_000, 100
+"""A column whose first rows hold so few distinct values is worth a look for more of the same."""
+
+
 @dataclass(frozen=True)
 class Step:
     """A transform with its validated arguments."""
@@ -194,7 +198,17 @@ def value_map_files(steps: Iterable[TransformStep]) -> tuple[str, ...]:
 
 
 def run_steps(column: Any, steps: Sequence[Step], context: TransformContext) -> Coded:
-    """Run a chain over an Arrow text column."""
+    """Run a chain over an Arrow text column; a column of few distinct values through these alone."""
+    if len(column) > _PROBE_ROWS and len(column.slice(0, _PROBE_ROWS).unique()) <= _FEW_VALUES:
+        encoded = column.dictionary_encode()
+        if len(encoded.dictionary) * 10 <= len(column):
+            coded = _chain(encoded.dictionary, steps, context)
+            codes = None if coded.codes is None else coded.codes.take(encoded.indices)
+            return Coded(coded.values.take(encoded.indices), codes)  # noqa: PD011 - an Arrow array
+    return _chain(column, steps, context)
+
+
+def _chain(column: Any, steps: Sequence[Step], context: TransformContext) -> Coded:
     coded = tidy(column, context)
     for step in steps:
         coded = then(coded, step.transform.column(coded.values, step.args, context))

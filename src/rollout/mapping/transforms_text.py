@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,8 @@ from pydantic import Field
 
 from rollout.mapping.transforms_base import Coded, TransformContext, by_scalar, matches, pending
 from rollout.model.base import Frozen
+
+ArrayFunction = Callable[[Any], Any]
 
 _KEPT_WIDE = set("！（），：；？")
 """Full-width punctuation that Chinese text is written with: no typing slip, so it stays."""
@@ -96,6 +99,8 @@ def lookup_key(text: str) -> str:
 
 def one_line(values: Any) -> Any:
     """Line breaks become spaces."""
+    if not pc.any(pc.match_substring(values, "\n")).as_py():
+        return values
     return pc.replace_substring(values, "\n", " ")
 
 
@@ -119,33 +124,55 @@ def upper(values: Any, _: Frozen, __: TransformContext) -> Coded:
     return Coded(pc.utf8_upper(values))
 
 
-_CJK = r"[\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}]"
-_CJK_PY = "㐀-䶿一-鿿"
+_HAN = r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}"
 # Brackets, spaces and trailing stops are what company names differ by; a name without any is in order.
-_PLAIN_NAME = r"^[^()（）\[\]〔〕﹙﹚〈〉 \n。,，、;；]+$"
-_OPEN = str.maketrans("（〔﹙", "(((")
-_CLOSE = str.maketrans("）〕﹚", ")))")
-_WIDE = str.maketrans("()", "（）")
-_SPACE_AT_CJK = re.compile(rf"(?<=[{_CJK_PY}（）]) (?=[{_CJK_PY}（）])|(?<=[(（]) | (?=[)）])")
-
-
-@lru_cache(maxsize=65_536)
-def company_name_one(name: str) -> tuple[str | None, str | None]:
-    """One company name in the width and spacing people print it with; its wording is not touched."""
-    flat = name.replace("\n", " ").translate(_OPEN).translate(_CLOSE).rstrip("。，、；; ")
-    if re.search(f"[{_CJK_PY}]", flat):
-        # Twice: a space on both sides of one character is only seen when its neighbour is already joined.
-        flat = _SPACE_AT_CJK.sub("", flat.translate(_WIDE))
-        flat = re.sub(r"(?<=[（）]) | (?=[（）])", "", flat)
-    else:
-        flat = re.sub(r"(?<=\() +| +(?=\))", "", flat)
-    flat = flat.strip()
-    return (flat, None) if flat else (None, "company_name_empty")
+_PLAIN_NAME = r"^[^()（）〔〕﹙﹚ \n。,，、;；]+$"
+_TIGHT = rf"([{_HAN}（）]) ([{_HAN}（）])"
 
 
 def company_name(values: Any, _: Frozen, __: TransformContext) -> Coded:
-    """Company name: brackets （） in Chinese names, () in others, no spaces between Chinese characters."""
-    return by_scalar(values, company_name_one, pending(values, matches(values, _PLAIN_NAME)))
+    """Company name: brackets （） in Chinese names, () in others, no spaces between Chinese characters.
+
+    The wording is not touched: 有限责任公司 stays what it is.
+    """
+    todo = pending(values, matches(values, _PLAIN_NAME))
+    names = pc.replace_substring_regex(one_line(values).filter(todo), r"[。，、；; ]+$", "")
+    names = _apart(names, f"[{_HAN}]", _chinese_name, _other_name)
+    blank = pc.equal(names, "")
+    out = pc.replace_with_mask(values, todo, pc.if_else(blank, pa.scalar(None, pa.string()), names))
+    if not pc.any(blank).as_py():
+        return Coded(out)
+    lost = pc.and_(pc.is_null(out), pc.is_valid(values))
+    return Coded(out, pc.if_else(lost, pa.scalar("company_name_empty"), pa.scalar(None, pa.string())))
+
+
+def _chinese_name(names: Any) -> Any:
+    for bracket, wide in zip("(〔﹙)〕﹚", "（（（）））", strict=True):
+        names = pc.replace_substring(names, bracket, wide)
+    # Twice: of the spaces on both sides of one character a pass only sees the first.
+    return _apart(
+        names, " ", lambda spaced: _replaced(spaced, (_TIGHT, r"\1\2"), (_TIGHT, r"\1\2"), (r" ?([（）]) ?", r"\1"))
+    )
+
+
+def _other_name(names: Any) -> Any:
+    return _replaced(names, (r"[（〔﹙]", "("), (r"[）〕﹚]", ")"), (r"\( ", "("), (r" \)", ")"))
+
+
+def _replaced(values: Any, *replacements: tuple[str, str]) -> Any:
+    for pattern, replacement in replacements:
+        values = pc.replace_substring_regex(values, pattern, replacement)
+    return values
+
+
+def _apart(values: Any, pattern: str, matching: ArrayFunction, other: ArrayFunction | None = None) -> Any:
+    """One function over the values that match (no nulls), another over those that do not."""
+    found = matches(values, pattern)
+    out = pc.replace_with_mask(values, found, matching(values.filter(found)))
+    if other is None:
+        return out
+    rest = pc.invert(found)
+    return pc.replace_with_mask(out, rest, other(values.filter(rest)))
 
 
 _LEGAL_FORMS = (

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from rollout.mapping.transforms_base import Coded, TransformContext, by_scalar, matches, pending
@@ -182,14 +183,25 @@ class NumberArgs(Frozen):
 
 def integer(values: Any, args: NumberArgs, _: TransformContext) -> Coded:
     """Digits only. Thousands separators, a currency or counting word and ``.0`` go; a fraction is a problem."""
+    values = _plain(values)
     todo = pending(values, matches(values, r"^(?:0|-?[1-9]\d{0,17})$"))
     return by_scalar(values, lambda cell: integer_one(cell, args.unit), todo)
 
 
 def decimal(values: Any, args: NumberArgs, _: TransformContext) -> Coded:
     """Decimal point, no exponent, no trailing zeros."""
+    values = _plain(values)
     todo = pending(values, matches(values, r"^(?:0|-?[1-9]\d{0,17}|-?(?:0|[1-9]\d{0,17})\.\d{0,17}[1-9])$"))
     return by_scalar(values, lambda cell: decimal_one(cell, args.unit), todo)
+
+
+def _plain(values: Any) -> Any:
+    """Thousands separators and trailing zeros off, where they cannot mean anything else."""
+    grouped = matches(values, r"^-?\d{1,3}(?:,\d{3})+(?:\.\d+)?$")
+    if pc.any(grouped).as_py():
+        values = pc.if_else(grouped, pc.replace_substring(values, ",", ""), values)
+    values = pc.replace_substring_regex(values, r"^(-?\d+)\.0+$", r"\1")
+    return pc.replace_substring_regex(values, r"^(-?\d+\.\d*[1-9])0+$", r"\1")
 
 
 @lru_cache(maxsize=65_536)

@@ -25,6 +25,8 @@ from rollout.match.spec import MatchKey, MatchSpec, Survivorship
 from rollout.model.finding import Finding, Level
 
 _BATCH_ROWS = 131_072
+PARQUET: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
+"""How stages are written: without dictionaries it is three times as fast and the file a tenth larger."""
 _DIGITS = "0123456789"
 _FILLER = (
     "(?i)^[^\\pL\\pN]*(?:" + "|".join(f"{digit}{{2,}}" for digit in _DIGITS) + "|x{2,}|12345(?:6(?:7(?:8(?:90?)?)?)?)?"
@@ -252,12 +254,13 @@ def _write_merges(connection: duckdb.DuckDBPyConnection, merges: Path) -> None:
 
 
 def write_parquet(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    """Run a query into a Parquet file that appears only when it is whole."""
+    """Run a query into a Parquet file that appears only when it is whole. Arrow writes it: it is faster at that."""
     part = path.with_name(f".{path.name}.tmp")
     try:
-        connection.execute(
-            f"COPY ({query}) TO '{str(part).replace(chr(39), chr(39) * 2)}' (FORMAT parquet, COMPRESSION lz4)"
-        )
+        reader = connection.query(query).to_arrow_reader(_BATCH_ROWS)
+        with pq.ParquetWriter(part, reader.schema, **PARQUET) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

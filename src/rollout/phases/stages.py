@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 import rollout
+from rollout.match.exact import PARQUET
 
 STAGE_FORMAT = 1
 """Raised when stages of an older version can no longer be read."""
-_PARQUET: dict[str, Any] = {"compression": "lz4", "write_statistics": False, "store_schema": False}
 _COMPUTING = ("mapping", "cleanse", "match", "phases/stages.py", "phases/raw.py", "phases/cleansing.py")
 
 M = TypeVar("M", bound=BaseModel)
@@ -69,7 +69,7 @@ class StageWriter:
             self._schema = table.schema
             part = self.path.with_name(f".{self.path.name}.{os.getpid()}.{len(self._parts)}.tmp")
             self._parts.append(part)
-            self._writer = pq.ParquetWriter(part, table.schema, **_PARQUET)
+            self._writer = pq.ParquetWriter(part, table.schema, **PARQUET)
         self._writer.write_table(table)
         self.rows += table.num_rows
 
@@ -94,7 +94,7 @@ class StageWriter:
         """One file with the columns of all parts."""
         schema = pa.unify_schemas([pq.read_schema(part) for part in self._parts])
         whole = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        with pq.ParquetWriter(whole, schema, **_PARQUET) as writer:
+        with pq.ParquetWriter(whole, schema, **PARQUET) as writer:
             for part in self._parts:
                 for batch in pq.ParquetFile(part).iter_batches():
                     table = pa.Table.from_batches([batch])
