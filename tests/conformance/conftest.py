@@ -84,7 +84,7 @@ def testbed_harness(testbed: Testbed, connect: Callable[..., TestbedConnector]) 
             return str(created.json()["id"])
 
         yield Harness(
-            target=connect(page_rows=7),
+            target=connect(page_rows=11),
             entity="account",
             sample=account,
             spoilt=("region", "火星"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException, Path, Query
 from sqlalchemy import select, text
 
 from rollout.testbed import reading
@@ -41,7 +41,7 @@ from rollout.testbed.validation import Problem, Reason
 from rollout.testbed.writing import Outcome, Row, delete_record, write_rows
 
 router = APIRouter(prefix="/api")
-RecordId = Annotated[str, "Such as `A-1001`."]
+RecordId = Annotated[str, Path(max_length=40, description="Such as `A-1001`.")]
 _STATUS_OF = {Reason.NOT_FOUND: 404, Reason.VERSION_CHANGED: 409, Reason.KEY_EXISTS: 409, Reason.REFERENCED: 409}
 _REFUSALS: dict[int | str, dict[str, object]] = {status: {"model": RefusalBody} for status in (404, 409)}
 
@@ -122,7 +122,7 @@ def page(
     after: Annotated[str | None, Query(description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE_ROWS)] = 500,
 ) -> Page:
-    """In the order of ids: records created meanwhile come last, none is seen twice or passed over."""
+    """In the order of ids: none is seen twice; records being created meanwhile may be missed."""
     del caller
     kept = ENTITIES[entity]
     start = _number(kept, after) if after is not None else 0

@@ -132,6 +132,7 @@ def record_page(entity: EntityName, record_id: str, request: Request, crm: CrmPa
             record=record,
             related=related,
             columns_of=LIST_COLUMNS,
+            related_rows=RELATED_ROWS,
             labels=labels,
             history=reading.record_history(connection, kept, number),
         )

@@ -46,6 +46,8 @@ class TestbedConnector:
         sleep: Waits between attempts of a read, seconds.
     """
 
+    __test__ = False  # not a test class, whatever its name suggests to pytest
+
     def __init__(
         self,
         *,
