@@ -12,7 +12,8 @@ from rollout.model.finding import Finding, Level
 from rollout.project.loader import Project
 from rollout.project.spec import EntitySpec
 
-UNAVAILABLE = "system.unavailable"
+UNAVAILABLE = "connector.unreachable"
+"""What connectors call the finding of a system that does not answer."""
 
 
 def check_systems(project: Project) -> list[Finding]:
@@ -28,7 +29,7 @@ def check_systems(project: Project) -> list[Finding]:
                 connector.close()
         except RolloutError as error:
             down = isinstance(error, Retryable | Fatal)
-            finding_id = UNAVAILABLE if down else "system.refused"
+            finding_id = UNAVAILABLE if down else "connector.refused"
             where = error.where or f"systems.{name}"
             findings.append(
                 Finding(id=finding_id, level=Level.ERROR, message=error.message, where=where, hint=error.hint)

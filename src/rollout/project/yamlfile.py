@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ _MAX_NODES = 200_000
 
 
 class _Loader(yaml.SafeLoader):
-    """Dates stay text: what is a date is decided by the field, not by how YAML reads it."""
+    """YAML without its surprises: dates stay text, and of the words for yes and no only `true` and `false` are more."""
 
 
+_SURPRISES = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _SURPRISES]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), ["t", "f"])
 
 
 @dataclass
@@ -76,8 +79,8 @@ class _TooLargeError(Exception):
 
 
 def _parse(text: str, document: Document) -> Document:
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
             return _broken(document, "yaml.no_mapping", "the file must consist of `key: value` lines")
@@ -99,8 +102,6 @@ def _parse(text: str, document: Document) -> Document:
         return _broken(document, "yaml.syntax", f"not valid YAML: {str(error).splitlines()[0]}")
     except (RecursionError, _TooLargeError):
         return _broken(document, "yaml.too_large", "the file is nested too deeply or refers to itself")
-    finally:
-        loader.dispose()
     return document
 
 
