@@ -54,18 +54,18 @@ class Coded:
 class Transformed:
     """`Coded` as pandas Series over the caller's index, Arrow-backed text."""
 
-    values: pd.Series[Any]
+    canonical: pd.Series[Any]
     codes: pd.Series[Any]
 
     @property
     def problems(self) -> pd.Series[Any]:
         """Codes of the cells whose value could not be used, null elsewhere."""
-        return self.codes.where(self.values.isna())
+        return self.codes.where(self.canonical.isna())
 
     @property
     def remarks(self) -> pd.Series[Any]:
         """Codes beside values that are good nevertheless, null elsewhere."""
-        return self.codes.where(self.values.notna())
+        return self.codes.where(self.canonical.notna())
 
 
 class NoArgs(Frozen):
