@@ -16,8 +16,8 @@ def failed(state: State[Any]) -> State[Any]:
     return Failed(name=state.name, message=state.message)
 
 
-def gate_state(gates: Iterable[GateResult]) -> State[Any]:
-    """How a flow ends that asked its gates: only all of them green is plain success."""
+def gate_state(gates: Iterable[GateResult], data: Any = None) -> State[Any]:
+    """How a flow ends that asked its gates: only all of them green is plain success. `data` is its result."""
     judged = list(gates)
     for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
         for gate in judged:
@@ -30,8 +30,10 @@ def gate_state(gates: Iterable[GateResult]) -> State[Any]:
                 )
                 message = f"gate {gate.gate} is {verdict.value}: {open_criteria or 'no blocking criterion'}"
                 if verdict is Verdict.FAIL:
-                    return Failed(name=f"GateFailed-{gate.gate}", message=message)
-                return Completed(name="AwaitingDecision", message=message)
+                    return Failed(name=f"GateFailed-{gate.gate}", message=message, data=data)
+                return Completed(name="AwaitingDecision", message=message, data=data)
     if not judged:
-        return Completed(name="AwaitingDecision", message="no gate was judged, and no evidence promotes nothing")
-    return Completed(name="GatesPassed", message=", ".join(f"{gate.gate} PASS" for gate in judged))
+        return Completed(
+            name="AwaitingDecision", message="no gate was judged, and no evidence promotes nothing", data=data
+        )
+    return Completed(name="GatesPassed", message=", ".join(f"{gate.gate} PASS" for gate in judged), data=data)

@@ -35,4 +35,5 @@ def verify(options: VerifyOptions = DEFAULTS) -> State[Any]:
     state = verify_target(options, return_state=True)
     if not state.is_completed():
         return failed(state)
-    return gate_state(state.result().gates)
+    summary: VerifySummary = state.result()
+    return gate_state(summary.gates, summary)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +25,14 @@ from services import PREFECT, ROOT, TESTBED, UI, Services
 from rollout.errors import RolloutError
 from rollout.journal import people
 from rollout.model.outcome import Accounting, Bucket
+from rollout.model.verdict import GateResult, Verdict
 from rollout.phases.context import open_context
+from rollout.phases.verify import VerifySummary
 from rollout.project.loader import load_project
 from rollout.project.local_env import read_local_env, write_local_env
 
 if TYPE_CHECKING:
     from prefect import State
-    from rollout.phases.verify import VerifySummary
-
-    from rollout.model.verdict import GateResult
 
 PROJECT = ROOT / "demo"
 PERSON = "演示负责人 (demo)"
@@ -55,8 +55,10 @@ def main() -> int:
         _make_data()
         with console.status("starting PostgreSQL, the testbed CRM and Prefect …"):
             services.start_database()
-            services.start_testbed()
-            prefect, is_ours = services.start_prefect()
+            with ThreadPoolExecutor(1) as pool:
+                starting = pool.submit(services.start_prefect)
+                services.start_testbed()
+                prefect, is_ours = starting.result()
             if is_ours:
                 atexit.register(services.processes.stop, PREFECT)  # after Prefect's client has sent its last logs
         os.environ.update(services.prefect_environment(prefect.address))
@@ -66,7 +68,7 @@ def main() -> int:
         console.print(f"[red]{error}[/]")
         return getattr(error, "exit_code", 1)
     _show_end(services, summary, time.monotonic() - begun_s)
-    return 0 if all(gate.verdict.value == "PASS" for gate in summary.gates) else 1
+    return 0 if all(gate.verdict is Verdict.PASS for gate in summary.gates) else 1
 
 
 def _make_data() -> None:
@@ -124,10 +126,10 @@ def _phase(name: str, flow: Callable[..., State[Any]], options: Any) -> Any:
         state = flow(options, return_state=True)
     mark = "[green]✓[/]" if state.is_completed() else "[red]✗[/]"
     console.print(f"{mark} {name:8} {time.monotonic() - begun_s:5.1f} s  {state.message or state.name}")
-    summary = state.data if not state.is_failed() or name == "verify" else None
-    if summary is None and name != "approve":
+    summary = state.result(raise_on_failure=False)
+    if state.is_failed() and not isinstance(summary, VerifySummary):
         raise DemoError(f"{name} ended as {state.name}: {state.message}")
-    return state.result(raise_on_failure=False)
+    return summary
 
 
 def _conservation(entities: dict[str, Accounting]) -> Table:

@@ -20,6 +20,8 @@ import psutil
 
 STOP_TIMEOUT_S = 15.0
 POLL_S = 0.1
+START_TOLERANCE_S = 5.0
+"""Start times are counted from the system's start, which is itself known to a second or so and moves with the clock."""
 LAST_PORT = 32_767
 """Ports above may be handed out to outgoing connections at any moment."""
 
@@ -42,7 +44,8 @@ class Record:
         """The process, if it is still this one."""
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started_at_s) < 1 and tuple(process.cmdline()) == self.command
+            same_start = abs(process.create_time() - self.started_at_s) < START_TOLERANCE_S
+            same = same_start and tuple(process.cmdline()) == self.command
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.Error:
             return None

@@ -68,6 +68,18 @@ def test_a_pid_that_now_is_somebody_elses_is_never_signalled(processes, lie):
         bystander.wait()
 
 
+def test_a_clock_that_was_put_right_by_a_second_loses_no_service(processes):
+    ours = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        record = processes.remember("thing", ours.pid, "")
+        file = processes.folder / "thing.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"started_at_s": record.started_at_s - 1.5}))
+        assert processes.running("thing")
+    finally:
+        ours.kill()
+        ours.wait()
+
+
 def test_a_service_that_ends_while_starting_is_told_with_its_log(processes, tmp_path):
     with pytest.raises(ServiceError, match=r"thing ended with code 7 while starting; its log: .*thing\.log"):
         start(processes, tmp_path, ["print('why'); raise SystemExit(7)"], ready=lambda: False)
