@@ -105,7 +105,7 @@ def _of_rows(source: SourceProfile) -> Iterator[Finding]:
                 required.missing,
                 f"rows without a value for the required field '{required.field}'",
                 "these rows go to quarantine unless their owners complete them",
-                field=required.field,
+                field=required.label or required.field,
             )
     for reference in source.references:
         if reference.unknown:
@@ -123,7 +123,7 @@ def _of_rows(source: SourceProfile) -> Iterator[Finding]:
 def _of_field(source: SourceProfile, field: FieldProfile) -> Iterator[Finding]:
     where = f"{source.name}/{field.column}"
     if not field.targets:
-        if field.filled:
+        if field.filled and field.column not in source.row_key:
             yield _found(
                 "assess.column_unmapped",
                 Level.INFO,

@@ -95,6 +95,7 @@ class RequiredField(Frozen):
     """A required field and the rows of a source that have no value for it."""
 
     field: str
+    label: str = ""
     columns: tuple[str, ...]
     missing: int
 
@@ -158,6 +159,7 @@ class Assessment(Frozen):
     """The whole assessment; the data asset assessment report prints nothing else."""
 
     project: str
+    project_en: str = ""
     company: str
     company_en: str = ""
     run_id: str = ""

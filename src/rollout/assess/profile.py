@@ -129,7 +129,12 @@ class _Profiler:
             files=self._files(),
             fields=tuple(self._field(column, counts) for column in self.columns),
             required=tuple(
-                RequiredField(field=name, columns=columns, missing=counts[f"missing{place}"])
+                RequiredField(
+                    field=name,
+                    label=self.source.fields[name].label if name in self.source.fields else "",
+                    columns=columns,
+                    missing=counts[f"missing{place}"],
+                )
                 for place, (name, columns) in enumerate(required.items())
             ),
             references=self._references(),
@@ -382,6 +387,8 @@ def masker(spec: FieldSpec | None) -> Callable[[str], str]:
             return masking.mask_email
         case FieldType.USCC:
             return masking.mask_uscc
+        case FieldType.DATE | FieldType.DATETIME:
+            return masking.mask_date
         case FieldType.TEXT if spec.personal:
             return masking.mask_name
         case _:
@@ -394,5 +401,5 @@ def _judged_raw(rule: MappingRule, spec: FieldSpec) -> bool:
 
 
 def _readable(pattern: str) -> str:
-    """Long runs of digits as ``9{11}``."""
-    return re.sub(r"9{5,}", lambda run: f"9{{{len(run.group())}}}", pattern)
+    """Long runs of digits as ``9{11}``, line breaks and the like as ``↵``."""
+    return re.sub(r"9{5,}", lambda run: f"9{{{len(run.group())}}}", re.sub(r"[\x00-\x1f]+", "↵", pattern))

@@ -110,7 +110,8 @@ def pattern(column: str) -> str:
     Values with Chinese letters or an ``@`` are reduced to runs (``中``, ``9…``, ``a…``); a single run of mixed letters
     and digits becomes ``X{length}``; everything else keeps its digits one by one, so that lengths show.
     """
-    shape = f"regexp_replace(translate({column}, '012345678', '999999999'), '[A-Za-z]', 'A', 'g')"
+    digits = f"translate({column}, '012345678０１２３４５６７８', '999999999９９９９９９９９９')"
+    shape = f"regexp_replace({digits}, '[A-Za-z]', 'A', 'g')"
     letters = f"regexp_replace({shape}, 'A+', 'a…', 'g')"
     runs = f"regexp_replace(regexp_replace({letters}, '9+', '9…', 'g'), '\\p{{Han}}+', '中', 'g')"
     return (

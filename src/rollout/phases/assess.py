@@ -81,6 +81,7 @@ def assess(context: PhaseContext, stages: Mapping[str, list[RawStage]], *, run_i
     profiled = [finding for entity in entities for finding in findings_of(entity)]
     return Assessment(
         project=spec.project.name,
+        project_en=spec.project.name_en,
         company=spec.report.company or spec.project.name,
         company_en=spec.project.name_en,
         run_id=run_id,

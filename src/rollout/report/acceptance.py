@@ -73,7 +73,8 @@ def total(entity: Accounting) -> int:
 def equation(entity: Accounting, t: Messages) -> str:
     """The law of conservation with this entity's figures; empty buckets are left out of the text."""
     parts = [f"{t('bucket.' + name)} {figures.number(rows)}" for name, rows in buckets(entity) if rows]
-    return f"{t('bucket.source')} {figures.number(entity.source)} = {' + '.join(parts) or '0'}"
+    sign = "=" if entity.accounted else "≠"
+    return f"{t('bucket.source')} {figures.number(entity.source)} {sign} {' + '.join(parts) or '0'}"
 
 
 def observed(criterion: CriterionResult) -> str:

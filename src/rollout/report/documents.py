@@ -77,6 +77,7 @@ class Acceptance(Frozen):
     """The acceptance document. Every figure comes from the journal."""
 
     project: str
+    project_en: str = ""
     company: str
     company_en: str = ""
     wave: str = "all"
