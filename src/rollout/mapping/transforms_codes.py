@@ -52,6 +52,9 @@ _EXTENSION_CN = (
 )
 _MOBILE_E164 = re.compile(r"\+861[3-9]\d{9}")
 _SEPARATORS = re.compile(r"[/;；、,，|\n]|或| (?=(?:\+|0|1[3-9]\d{9}))")
+_DIGIT = re.compile(r"\d")
+_MIN_DIGITS = 5
+"""Fewer digits are an extension, a country code or a remark, no number of their own."""
 _LOCAL_CN = re.compile(r"^[2-8]\d{6,7}$")
 _SHORT_EXTENSION = re.compile(r"^\d{1,6}$")
 
@@ -73,16 +76,12 @@ def phone_one(cell: str, region: str, area_code: str = "") -> tuple[str | None, 
     """One cell that may hold one number, several, or none."""
     if SCIENTIFIC.match(cell.replace(" ", "")):
         return None, "phone_scientific"
-    whole, code = _number(cell, region, area_code)
-    if whole is not None:
-        return whole, None
-    parts = [part.strip() for part in _SEPARATORS.split(cell) if part and part.strip()]
-    if len(parts) > 1:
-        for part in parts:
-            number, _ = _number(part, region, area_code)
-            if number is not None:
-                return number, "phone_several"
-    return None, code
+    parts = [part.strip() for part in _SEPARATORS.split(cell) if part and len(_DIGIT.findall(part)) >= _MIN_DIGITS]
+    if len(parts) <= 1:
+        return _number(cell, region, area_code)
+    numbers = (_number(part, region, area_code)[0] for part in parts)
+    first = next((number for number in numbers if number), None)
+    return (first, "phone_several") if first else (None, "phone_invalid")
 
 
 def _number(text: str, region: str, area_code: str) -> tuple[str | None, str | None]:
