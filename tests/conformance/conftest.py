@@ -12,7 +12,7 @@ import pytest
 from rollout.connectors.crm_testbed import TestbedConnector
 from rollout.connectors.testing import Harness
 from rollout.project import postgres
-from rollout.testbed.faults import Fault
+from rollout.testbed.fault_kinds import Fault
 from rollout.testbed.server import Testbed, running
 
 

@@ -18,8 +18,8 @@ from rollout.connectors.reasons import Reason
 from rollout.connectors.testing import Harness
 from rollout.errors import ConfigError, Fatal, OutcomeUnknown, Retryable, UnsupportedOperation
 from rollout.model.entity import FieldType, TargetField
-from rollout.testbed.faults import Fault
-from rollout.testbed.server import Testbed
+from rollout.testbed.fault_kinds import Fault
+from rollout.testbed.server import Testbed, running
 from rollout.testbed.validation import Reason as CrmReason
 
 Connect = Callable[..., TestbedConnector]
@@ -80,6 +80,26 @@ def test_an_answer_that_is_too_late_is_unknown(testbed: Testbed, connect: Connec
     with pytest.raises(OutcomeUnknown, match="ReadTimeout"):
         hasty.write("account", [row])
     assert testbed_harness.found(row.migration_key)
+
+
+def test_a_crm_killed_before_its_answer_leaves_the_outcome_unknown_and_the_record_stored(
+    pg_url: str, connect: Connect
+) -> None:
+    row = WriteRow("k", Op.CREATE, {"name": "虚构", "region": "华东", "legacy_no": "1"})
+    with running(pg_url, faults=True) as doomed, ThreadPoolExecutor(1) as pool:
+        crm = connect(base_url=doomed.base_url, password=doomed.password)
+        crm.describe()
+        doomed.inject("account/batch", Fault.DELAY_AFTER, seconds=600)
+        call = pool.submit(crm.write, "account", [row])
+        while not crm.read_by_keys("account", ["k"]):
+            assert not call.done()
+        doomed.kill()
+        with pytest.raises(OutcomeUnknown):
+            call.result()
+    port = int(doomed.base_url.rsplit(":", 1)[1])
+    with running(pg_url, port, password=doomed.password):
+        assert len(crm.read_by_keys("account", ["k"])["k"]) == 1
+        assert [result.status for result in crm.write("account", [row])] == [RowStatus.CONFLICT]
 
 
 def test_an_answer_that_is_no_json_leaves_its_rows_unknown(testbed: Testbed, testbed_harness: Harness) -> None:

@@ -6,32 +6,13 @@ import asyncio
 import json
 import threading
 from collections import defaultdict
-from enum import StrEnum
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rollout.testbed.dependencies import current_user
-
-
-class Fault(StrEnum):
-    """Ways to go wrong."""
-
-    ERROR_BEFORE = "error_before"
-    """500, and nothing is stored."""
-    LOST_ANSWER = "lost_answer"
-    """The call is carried out and committed, then the connection drops before the answer."""
-    TOO_MANY_REQUESTS = "too_many_requests"
-    """429 with Retry-After, and nothing is stored."""
-    UNAVAILABLE = "unavailable"
-    """503, and nothing is stored."""
-    NO_JSON = "no_json"
-    """The call is carried out, the answer is a proxy's HTML page with status 200."""
-    DELAY_BEFORE = "delay_before"
-    """Wait, then carry out the call."""
-    DELAY_AFTER = "delay_after"
-    """Carry out the call and commit, then wait before the answer."""
+from rollout.testbed.fault_kinds import Fault
 
 
 class PlannedFault(BaseModel):

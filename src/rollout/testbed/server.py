@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from rollout.errors import Fatal
-from rollout.testbed.faults import Fault
+from rollout.testbed.fault_kinds import Fault
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
