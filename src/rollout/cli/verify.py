@@ -1,0 +1,62 @@
+"""`rollout verify`: prove what the target holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from rollout.cli.tables import table
+from rollout.cli.verb import Invocation, verb
+
+if TYPE_CHECKING:
+    from rollout.phases.verify import VerifySummary
+
+
+@click.option("--entity", "entities", multiple=True, help="Only this entity; may be given several times.")
+def _verify(invocation: Invocation, *, entities: tuple[str, ...]) -> int:
+    """Read back everything the target holds, compare it with what was loaded, and judge the gates.
+
+    Changes nothing in the target. Exit 1 if the verdict is not PASS.
+    """
+    from rollout.phases.verify import run_verify  # noqa: PLC0415 - heavy
+
+    with invocation.context() as context:
+        summary = run_verify(context, entities=entities or None)
+    invocation.emit(summary, text=_text(summary))
+    return 0 if summary.verdict == "PASS" else 1
+
+
+def _text(summary: VerifySummary) -> str:
+    gates = [
+        table(
+            ["criterion", "observed", "threshold", "evidence", "verdict"],
+            [
+                [
+                    result.metric if result.blocking else f"{result.metric} (observed only)",
+                    "–" if result.observed is None else f"{result.observed:.6g}",
+                    f"{result.comparison.value} {result.threshold:.6g}",
+                    result.evidence,
+                    result.verdict.value,
+                ]
+                for result in gate.criteria
+            ],
+            title=f"Gate {gate.gate}: {gate.verdict.value}",
+        )
+        for gate in summary.gates
+    ]
+    sample = summary.sample
+    looked = f"Sample: {sample.size:,} of {sample.population:,} records read one by one, {sample.wrong:,} wrong; "
+    proven = "nothing" if sample.bound is None else f"at most {sample.bound:.2%} wrong in each entity"
+    looked += f"proves with {sample.confidence:.0%} confidence: {proven} (seed {sample.seed})"
+    return "\n".join(
+        [
+            *gates,
+            looked,
+            *(f"report: {path}" for path in summary.reports),
+            f"{summary.verdict.value} in {summary.seconds:.1f} s, plan {summary.plan_id}",
+        ]
+    )
+
+
+command = verb(_verify)

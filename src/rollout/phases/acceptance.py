@@ -1,0 +1,85 @@
+"""Fills the acceptance document from the journal and writes it in the project's languages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rollout.journal.plans import PlanRecord, Plans
+from rollout.model.finding import Finding
+from rollout.model.outcome import Bucket
+from rollout.model.verdict import GateResult
+from rollout.phases.context import PhaseContext
+from rollout.report.acceptance import render_acceptance
+from rollout.report.documents import (
+    Acceptance,
+    Approval,
+    EntityLabel,
+    PlanFigures,
+    ReasonCount,
+    ReconcileFigures,
+    SampleFigures,
+)
+from rollout.report.files import write_document
+from rollout.verify.reconcile import Reconciliation
+from rollout.verify.sample import SampleBound
+
+
+def write_acceptance(
+    context: PhaseContext,
+    plan: PlanRecord,
+    *,
+    run_id: str,
+    gates: tuple[GateResult, ...],
+    reconciled: Mapping[str, Reconciliation],
+    samples: Mapping[str, SampleBound],
+    findings: Sequence[Finding],
+) -> tuple[str, ...]:
+    """Write `acceptance.{language}.html`; answers the paths."""
+    spec = context.project.spec
+    plans = Plans(context.journal.project_id)
+    with context.journal.transaction() as connection:
+        approval = plans.approval(connection, plan)
+        reasons = plans.reasons(connection, plan.plan_id)
+    document = Acceptance(
+        project=spec.project.name,
+        company=spec.report.company or spec.project.name,
+        company_en=spec.project.name_en,
+        wave=plan.wave,
+        target=plan.target,
+        run_id=run_id,
+        written_at=context.clock(),
+        time_zone=spec.project.time_zone,
+        labels={name: EntityLabel(zh=entity.label, en=entity.label_en) for name, entity in spec.entities.items()},
+        accounting=tuple(context.journal.accounting(plan.target, wave=plan.wave)),
+        gates=gates,
+        plan=PlanFigures(
+            plan_id=plan.plan_id,
+            plan_hash=plan.plan_hash,
+            created_at=plan.created_at,
+            actions=plan.counts,
+            approvals=(Approval(person=approval.person, at=approval.at, reason=approval.reason),) if approval else (),
+        ),
+        reconciliation=tuple(
+            ReconcileFigures(**{name: getattr(result, name) for name in ReconcileFigures.model_fields})
+            for result in reconciled.values()
+        ),
+        samples=tuple(
+            SampleFigures(entity=name, **sample.model_dump(include=set(SampleFigures.model_fields)))
+            for name, sample in samples.items()
+        ),
+        reasons=tuple(
+            _reason(entity, reason, rows) for entity, found in reasons.items() for reason, rows in found.items()
+        ),
+        findings=tuple(findings),
+    )
+    folder = context.project.workspace.reports
+    return tuple(
+        str(write_document(folder, f"acceptance.{language}.html", render_acceptance(document, language)))
+        for language in spec.project.languages
+    )
+
+
+def _reason(entity: str, reason: str, rows: int) -> ReasonCount:
+    """From `state/reason_code`, as the journal counts them."""
+    state, _, code = reason.partition("/")
+    return ReasonCount(entity=entity, bucket=Bucket(state), reason_code=code, rows=rows)

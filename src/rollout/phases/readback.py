@@ -1,0 +1,206 @@
+"""What verification reads: the journal's outcomes, everything the target holds, and the sample, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rollout.cleanse.chunk import cleanse_chunk
+from rollout.cleanse.rules import compile_mapping
+from rollout.journal.outcomes import outcome_rows
+from rollout.journal.plans import PlanRecord, Plans
+from rollout.load.plan import Action
+from rollout.load.work import row_place
+from rollout.model.entity import Values
+from rollout.model.outcome import LOADED
+from rollout.model.target import TargetRecord
+from rollout.phases.cleanse import transform_context
+from rollout.phases.context import PhaseContext, TargetConnector, shown
+from rollout.phases.golden import golden_path
+from rollout.verify.observe import observe
+from rollout.verify.recheck import Expectation, wrong_fields
+from rollout.verify.reconcile import CROSSWALK, KEPT, EntityData
+from rollout.verify.sample import SampleBound, bound, draw, sample_size
+
+_KEYS = 5_000
+"""Keys looked up in the journal at once."""
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """Reads one target for one run of the verification."""
+
+    context: PhaseContext
+    plan: PlanRecord
+    target: TargetConnector
+    run_id: str
+
+    def entity(self, entity: str) -> tuple[EntityData, int]:
+        """One entity's two sides, and how many records the target says it holds."""
+        fields = self.context.project.spec.entities[entity].fields
+        path = self.context.project.workspace.stages / entity / f"observed-{self.run_id}.parquet"
+        counted = self.target.count(entity)
+        with shown(self.context.progress, f"read back {entity}", counted, "records") as progress:
+            observe(self.target.read_all(entity), list(fields), path, advance=progress.advance)
+        return EntityData(entity, fields, golden_path(self.context, entity), self._crosswalk(entity), path), counted
+
+    def kept(self, entity: str, fields_path: Path) -> pa.Table:
+        """Of the differences found, the fields that the approved plan leaves to the people who changed them."""
+        keys = pc.unique(pq.read_table(fields_path, columns=["migration_key"])["migration_key"]).to_pylist()
+        sealer = self.context.journal.sealer(self.plan.key_id)
+        plans = Plans(self.context.journal.project_id)
+        found: list[dict[str, str]] = []
+        for start in range(0, len(keys), _KEYS):
+            with self.context.journal.transaction() as connection:
+                rows = plans.rows_by_key(connection, self.plan.plan_id, entity, keys[start : start + _KEYS])
+            for key, row in rows.items():
+                if row.action in (Action.UPDATE, Action.UNCHANGED):
+                    payload = sealer.open(row.payload, row_place(self.plan.plan_id, entity, key))
+                    found += [{"migration_key": key, "field": name} for name in payload["kept"]]
+        return pa.Table.from_pylist(found, schema=KEPT)
+
+    def _crosswalk(self, entity: str) -> pa.Table:
+        journal = self.context.journal
+        with journal.transaction() as connection:
+            rows = outcome_rows(connection, journal.project_id, self.plan.target, self.plan.plan_id, entity)
+            batches = [
+                pa.RecordBatch.from_arrays(
+                    [pa.array(column, pa.string()) for column in zip(*batch, strict=True)], schema=CROSSWALK
+                )
+                for batch in rows
+            ]
+        return pa.Table.from_batches(batches, schema=CROSSWALK)
+
+
+@dataclass(frozen=True)
+class SampleLook:
+    """What looking at the sample's rows one by one showed."""
+
+    bound: SampleBound
+    wrong: Mapping[str, tuple[str, ...]]
+    """Wrong fields by golden key; ``*``: the record as a whole."""
+    derived: int
+    """Rows that were worked out anew from the legacy row itself."""
+
+
+class Sampler:
+    """Draws an entity's sample and looks at its rows, by key, in the target itself."""
+
+    def __init__(self, context: PhaseContext, target: TargetConnector, data: Mapping[str, EntityData]) -> None:
+        self._context = context
+        self._target = target
+        self._data = data
+
+    def look(self, entity: str) -> SampleLook:
+        """Draw, read each row through `read_by_keys`, compare."""
+        rule = self._context.project.spec.verify
+        data = self._data[entity]
+        loaded = pc.is_in(data.crosswalk["state"], pa.array([bucket.value for bucket in LOADED]))
+        population = data.crosswalk.filter(loaded)
+        size = sample_size(
+            population.num_rows,
+            share=rule.share,
+            max_wrong_share=rule.max_wrong_share,
+            confidence=rule.confidence,
+        )
+        keys = draw(population["migration_key"].to_pylist(), size, seed=rule.seed)
+        golden_of = dict(
+            zip(population["migration_key"].to_pylist(), population["golden_key"].to_pylist(), strict=True)
+        )
+        expected = {row.migration_key: row for row in self._expected(data, {key: golden_of[key] for key in keys})}
+        held = self._read(entity, keys)
+        wrong = {}
+        for key in keys:
+            row = expected.get(key)
+            fields = ("*",) if row is None else wrong_fields(row, held.get(key, ()), data.fields)
+            if fields:
+                wrong[golden_of[key]] = fields
+        return SampleLook(
+            bound=bound(population.num_rows, size, len(wrong), confidence=rule.confidence),
+            wrong=wrong,
+            derived=sum(row.derived is not None for row in expected.values()),
+        )
+
+    def _read(self, entity: str, keys: Sequence[str]) -> dict[str, Sequence[TargetRecord]]:
+        capabilities = self._target.capabilities
+        size = capabilities.max_read_keys
+        parts = [keys[start : start + size] for start in range(0, len(keys), size)]
+        found: dict[str, Sequence[TargetRecord]] = {}
+        with (
+            shown(self._context.progress, f"sample of {entity}", len(keys), "records") as progress,
+            ThreadPoolExecutor(max_workers=capabilities.concurrency) as pool,
+        ):
+            for part, records in zip(
+                parts, pool.map(lambda part: self._target.read_by_keys(entity, part), parts), strict=True
+            ):
+                found.update(records)
+                progress.advance(len(part))
+        return found
+
+    def _expected(self, data: EntityData, golden_of: Mapping[str, str]) -> Iterator[Expectation]:
+        """What the drawn rows must look like. A key without golden record is left out: its row is wrong."""
+        references = {name: spec.references for name, spec in data.fields.items() if spec.references is not None}
+        rows = _where(data.golden, "_golden_key", list(golden_of.values()))
+        by_golden = {row["_golden_key"]: row for row in rows}
+        parents = {
+            name: self._target_ids(parent, [row[name] for row in rows if row[name] is not None])
+            for name, parent in references.items()
+        }
+        single = [key for key, row in by_golden.items() if row.get("_members") == 1]
+        derived = self._derived(data.entity, single)
+        kept: dict[str, set[str]] = {}
+        for item in data.kept.to_pylist():
+            kept.setdefault(item["migration_key"], set()).add(item["field"])
+        for key, golden in golden_of.items():
+            if row := by_golden.get(golden):
+                yield Expectation(
+                    migration_key=key,
+                    golden_key=golden,
+                    values={name: row[name] for name in data.fields if name not in references},
+                    # A parent without target id is no value a reference could hold.
+                    parents={
+                        name: None if row[name] is None else parents[name].get(row[name], f"no record for {row[name]}")
+                        for name in references
+                    },
+                    derived=derived.get(golden),
+                    kept=frozenset(kept.get(key, ())),
+                )
+
+    def _target_ids(self, entity: str, golden_keys: Sequence[str]) -> dict[str, str]:
+        crosswalk = self._data[entity].crosswalk
+        found = crosswalk.filter(pc.is_in(crosswalk["golden_key"], pa.array(golden_keys, pa.string())))
+        return {row["golden_key"]: row["target_id"] for row in found.to_pylist() if row["target_id"] is not None}
+
+    def _derived(self, entity: str, source_keys: Sequence[str]) -> dict[str, Values]:
+        """The rows' values worked out anew from the raw stage, past the clean and golden ones."""
+        project = self._context.project
+        cleansing = self._context.journal.latest_run("cleanse")
+        if cleansing is None or not source_keys:
+            return {}
+        found: dict[str, Values] = {}
+        sources = {source.name: source for source in project.spec.entities[entity].sources}
+        for file in cleansing.summary["entities"][entity]["raw_files"]:
+            table = pq.read_table(
+                project.workspace.stages / file, filters=pc.field("_source_key").isin(list(source_keys))
+            )
+            if table.num_rows == 0:
+                continue
+            source = sources[str(table["_source"][0])]
+            mapping = project.mappings[entity, source.name]
+            context = transform_context(project, entity, source)
+            plans = compile_mapping(mapping, project.spec.entities[entity].fields, context)
+            clean = cleanse_chunk(table, plans, context, priority=source.priority).clean
+            found |= {row["_source_key"]: row for row in clean.to_pylist()}
+        return found
+
+
+def _where(path: Path, column: str, values: Sequence[str]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(path, filters=pc.field(column).isin(list(values))).to_pylist()
+    return rows

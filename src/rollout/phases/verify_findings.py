@@ -1,0 +1,132 @@
+"""What verification tells people: findings with row keys, never with values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rollout.model.finding import Finding, Level
+from rollout.phases.readback import SampleLook
+from rollout.verify.reconcile import Reconciliation
+from rollout.verify.results import SuiteResult
+
+_EXAMPLES = 10
+
+
+def entity_findings(
+    result: Reconciliation, counted: int, look: SampleLook, suites: tuple[SuiteResult, ...]
+) -> Iterator[Finding]:
+    """Everything worth telling about one entity, worst first."""
+    yield from _reconciled(result, counted)
+    if look.wrong:
+        yield Finding(
+            id="verify.sample_wrong",
+            level=Level.ERROR,
+            message=f"{len(look.wrong)} of {look.bound.size} sampled records are not as they should be",
+            where=result.entity,
+            hint="look at these rows in the CRM and in the source; then find out what the others have in common",
+            count=len(look.wrong),
+            detail={"rows": [{"key": key, "fields": list(look.wrong[key])} for key in sorted(look.wrong)[:_EXAMPLES]]},
+        )
+    for suite in suites:
+        yield from _expectations(suite)
+    yield from _told(result)
+
+
+def _reconciled(result: Reconciliation, counted: int) -> Iterator[Finding]:
+    entity = result.entity
+    if counted != result.observed:
+        yield Finding(
+            id="verify.count_differs",
+            level=Level.ERROR,
+            message=f"the target says it holds {counted} records, and showed {result.observed}",
+            where=entity,
+            hint="see whether somebody changes records now, or whether the migration's user may not see all of them",
+            count=abs(counted - result.observed),
+        )
+    for status, count, message, hint in (
+        ("missing", result.missing, "loaded, and not in the target", "find out who deleted them, then plan and load"),
+        ("duplicate", result.duplicate, "in the target more than once", "keep the one that the crosswalk names"),
+        ("extra", result.extra, "in the target although they were not loaded", "find out who made them"),
+    ):
+        if count:
+            yield Finding(
+                id=f"verify.{status}",
+                level=Level.ERROR,
+                message=f"{count} records are {message}",
+                where=entity,
+                hint=hint,
+                count=count,
+                detail={"rows": _examples(result.rows_path, "status", status)},
+            )
+    for field, count in result.wrong_fields.items():
+        yield Finding(
+            id="verify.field_differs",
+            level=Level.ERROR,
+            message=f"{count} records differ from what was loaded",
+            where=f"{entity}.{field}",
+            hint="compare with the change history in the CRM: who changed them, and when",
+            count=count,
+            detail={"rows": _examples(result.fields_path, "field", field)},
+        )
+
+
+def _expectations(suite: SuiteResult) -> Iterator[Finding]:
+    if not suite.conclusive and not suite.outcomes:
+        yield Finding(
+            id="verify.suite_empty",
+            level=Level.ERROR,
+            message=f"nothing was judged: {suite.rows} rows, {suite.declared} expectations",
+            where=suite.suite,
+            hint="load the entity first",
+        )
+    for outcome in suite.outcomes:
+        if outcome.success is None:
+            yield Finding(
+                id="verify.expectation_raised",
+                level=Level.ERROR,
+                message=f"could not be evaluated: {outcome.message or 'no answer'}",
+                where=f"{suite.suite} {outcome.check}",
+                hint="correct the expectation",
+            )
+        elif not outcome.success:
+            yield Finding(
+                id="verify.expectation_failed",
+                level=Level.ERROR if outcome.severity == "critical" else Level.WARNING,
+                message=f"{outcome.unexpected} of {outcome.evidence} values are not as expected",
+                where=f"{suite.suite} {outcome.check}",
+                hint="look at the records with these migration keys",
+                count=outcome.unexpected,
+                detail={"rows": list(outcome.keys[:_EXAMPLES])},
+            )
+    if suite.not_applicable:
+        yield Finding(
+            id="verify.expectation_not_applicable",
+            level=Level.INFO,
+            message="expectations about fields that this entity does not have were left out",
+            where=suite.suite,
+            count=len(suite.not_applicable),
+            detail={"checks": list(suite.not_applicable)},
+        )
+
+
+def _told(result: Reconciliation) -> Iterator[Finding]:
+    for name, count, message in (
+        ("held", result.held, "records of earlier loads whose source row is gone, or whose last change was refused"),
+        ("without_key", result.other, "records without migration key: not ours, not judged"),
+        ("kept", result.kept, "differing fields that the approved plan leaves to the people who changed them"),
+    ):
+        if count:
+            yield Finding(
+                id=f"verify.{name}", level=Level.INFO, message=f"{count} {message}", where=result.entity, count=count
+            )
+
+
+def _examples(path: str, column: str, value: str) -> list[Mapping[str, Any]]:
+    """Keys of some of the rows concerned, with the reason where there is one."""
+    shown = [name for name in ("golden_key", "migration_key", "reason") if name in pq.read_schema(path).names]
+    found = pq.read_table(path, columns=shown, filters=pc.field(column) == value).slice(0, _EXAMPLES).to_pylist()
+    return [{name: cell for name, cell in row.items() if cell is not None} for row in found]
