@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -147,7 +146,7 @@ class Sampler:
     def _expected(self, data: EntityData, golden_of: Mapping[str, str]) -> Iterator[Expectation]:
         """What the drawn rows must look like. A key without golden record is left out: its row is wrong."""
         references = {name: spec.references for name, spec in data.fields.items() if spec.references is not None}
-        rows = _where(data.golden, "_golden_key", list(golden_of.values()))
+        rows = _where(data.golden, "_golden_key", list(golden_of.values())).to_pylist()
         by_golden = {row["_golden_key"]: row for row in rows}
         parents = {
             name: self._target_ids(parent, [row[name] for row in rows if row[name] is not None])
@@ -187,9 +186,7 @@ class Sampler:
         found: dict[str, Values] = {}
         sources = {source.name: source for source in project.spec.entities[entity].sources}
         for file in cleansing.summary["entities"][entity]["raw_files"]:
-            table = pq.read_table(
-                project.workspace.stages / file, filters=pc.field("_source_key").isin(list(source_keys))
-            )
+            table = _where(project.workspace.stages / file, "_source_key", source_keys)
             if table.num_rows == 0:
                 continue
             source = sources[str(table["_source"][0])]
@@ -201,6 +198,6 @@ class Sampler:
         return found
 
 
-def _where(path: Path, column: str, values: Sequence[str]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(path, filters=pc.field(column).isin(list(values))).to_pylist()
-    return rows
+def _where(path: Path, column: str, values: Sequence[str]) -> pa.Table:
+    """The rows of a stage whose text column holds one of the values."""
+    return pq.read_table(path, filters=pc.field(column).isin(pa.array(values, pa.string())))
