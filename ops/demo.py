@@ -115,6 +115,7 @@ def _run_phases(services: Services) -> VerifySummary:
     _phase("approve", approve_plan, approval)
     loaded = _phase("import", load, LoadOptions(project=project, plan_id=plan_id))
     verified = _phase("verify", verify, VerifyOptions(project=project))
+    console.print("\n守恒表 · Conservation: where every source row is")
     console.print(_conservation(loaded.entities))
     return verified
 
@@ -133,8 +134,7 @@ def _phase(name: str, flow: Callable[..., State[Any]], options: Any) -> Any:
 
 
 def _conservation(entities: dict[str, Accounting]) -> Table:
-    table = Table(title="守恒表 · Conservation: where every source row is", title_justify="left")
-    table.add_column("")
+    table = Table("")
     for entity in entities:
         table.add_column(entity, justify="right")
     table.add_row("source", *(f"{line.source:,}" for line in entities.values()), style="bold", end_section=True)
@@ -146,8 +146,7 @@ def _conservation(entities: dict[str, Accounting]) -> Table:
 
 
 def _gate(gate: GateResult) -> Table:
-    colour = {"PASS": "green", "FAIL": "red"}.get(gate.verdict.value, "yellow")
-    table = Table(title=f"关口 · Gate {gate.gate}: [{colour}]{gate.verdict.value}[/]", title_justify="left")
+    table = Table()
     for heading in ("criterion", "observed", "needed", "evidence", "verdict"):
         table.add_column(heading, justify="right" if heading in {"observed", "evidence"} else "left")
     for result in gate.criteria:
@@ -163,6 +162,8 @@ def _gate(gate: GateResult) -> Table:
 
 def _show_end(services: Services, summary: VerifySummary, seconds: float) -> None:
     for gate in summary.gates:
+        colour = {Verdict.PASS: "green", Verdict.FAIL: "red"}.get(gate.verdict, "yellow")
+        console.print(f"关口 · Gate {gate.gate}: [{colour}]{gate.verdict.value}[/]")
         console.print(_gate(gate))
     console.print("Reports:")
     for report in sorted(services.workspace.reports.rglob("*.html")):
