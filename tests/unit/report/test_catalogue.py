@@ -1,0 +1,140 @@
+"""The catalogue: both languages hold the same keys, every key that is asked for is there, and none is left over."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+import rollout
+from rollout.cleanse.reasons import REASONS
+from rollout.connectors.reasons import Reason
+from rollout.load.plan import Action
+from rollout.model.entity import FieldType
+from rollout.model.finding import Finding, Level
+from rollout.model.outcome import Bucket
+from rollout.model.verdict import Verdict
+from rollout.project.gates import METRICS
+from rollout.report import assessment, documents
+from rollout.report.messages import MissingMessage, messages
+
+SOURCE = Path(rollout.__file__).parent
+REPORT = SOURCE / "report"
+ASKED = re.compile(r"""\bt\(\s*["']([a-z][\w.]*)["']\s*[,)]""")
+FINDING_ID = re.compile(r"^([a-z]+)\.[a-z_]+$")
+
+
+def constants() -> list[tuple[Path, ast.Constant]]:
+    """String constants of the package's code, documentation left out."""
+    found = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found += [
+            (path, node) for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+    return found
+
+
+def finding_ids() -> set[str]:
+    """Ids of findings made anywhere in the package: words like those given as ``Finding(id=…)``, by their family."""
+    families = {"mapping", "project", "source", "match", "yaml", "gate", "connector", "assess"}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "id" and isinstance(node.value, ast.Constant):
+                match = FINDING_ID.match(str(node.value.value))
+                families |= {match[1]} if match else set()
+    found = set()
+    for path, node in constants():
+        match = FINDING_ID.match(node.value)
+        if match and match[1] in families and REPORT not in path.parents and not node.value.endswith((".py", ".id")):
+            found.add(node.value)
+    return found
+
+
+def reason_codes() -> set[str]:
+    """Codes of cleansing and connectors, and those that code gives as ``reason_code="…"``."""
+    codes = set(REASONS) | {reason.value for reason in Reason}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "reason_code" and isinstance(node.value, ast.Constant):
+                codes.add(str(node.value.value))
+    return codes
+
+
+def literal_keys() -> set[str]:
+    """Keys that templates and code ask for by their full name."""
+    texts = [path.read_text(encoding="utf-8") for path in REPORT.rglob("*.jinja")]
+    texts += [path.read_text(encoding="utf-8") for path in REPORT.rglob("*.py")]
+    return {key for text in texts for key in ASKED.findall(text)}
+
+
+def family_keys() -> set[str]:
+    """Keys that are composed from the words of the model."""
+    buckets = [bucket.value for bucket in Bucket] + ["not_loaded", "source", "sum"]
+    families = {
+        "bucket": buckets,
+        "bucket_meaning": buckets,
+        "level": [level.value for level in Level],
+        "verdict": [verdict.value for verdict in Verdict],
+        "acceptance": [f"verdict_{verdict.value}" for verdict in Verdict],
+        "type": [kind.value for kind in FieldType],
+        "health": [f"{name}.{part}" for name in assessment.HEALTH for part in ("name", "formula")],
+        "characters": ["control", "full_width", "formula"],
+        "reconcile": [name for name in documents.ReconcileFigures.model_fields if name != "entity"],
+        "action": [action.value for action in Action],
+        "gate": ["assess", "cleanse", "load", "verify"],
+        "metric": list(METRICS),
+        "metric_formula": list(METRICS),
+        "reason": sorted(reason_codes()),
+        "finding": [f"{id_}.{part}" for id_ in finding_ids() for part in ("title", "advice")],
+        "method": [
+            f"{name}.{part}"
+            for name in ("filled", "distinct", "invalid", "duplicate", "key", "format", "levels", "masking")
+            for part in ("name", "text")
+        ],
+    }
+    return {f"{family}.{name}" for family, names in families.items() for name in names}
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_key_is_there_and_used(language):
+    texts = messages(language).texts
+    wanted = literal_keys() | family_keys()
+    assert sorted(wanted - set(texts)) == [], f"missing in report/catalogue/{language}.yaml"
+    assert sorted(set(texts) - wanted) == [], f"unused in report/catalogue/{language}.yaml"
+
+
+def test_both_languages_fill_the_same_places():
+    zh, en = messages("zh").texts, messages("en").texts
+
+    def places(text: str) -> set[str]:
+        return {name for _, name, _, _ in Formatter().parse(text) if name and not name.isdigit()} - {"env:NAME", "env"}
+
+    assert {key: places(text) for key, text in zh.items()} == {key: places(text) for key, text in en.items()}
+
+
+def test_no_text_is_empty_or_left_in_the_other_language():
+    assert all(text.strip() for language in ("zh", "en") for text in messages(language).texts.values())
+    chinese = re.compile(r"[\u4e00-\u9fff]")
+    left = [key for key, text in messages("en").texts.items() if chinese.search(text)]
+    assert left == ["assessment.format_legend", "reason.number_unit"]  # these speak of Chinese characters
+
+
+def test_a_missing_key_is_an_error():
+    with pytest.raises(MissingMessage, match=r"no\.such"):
+        messages("zh")("no.such")
+
+
+def test_a_finding_of_a_foreign_connector_keeps_its_own_words():
+    finding = Finding(id="acme.odd", level=Level.INFO, message="odd thing", hint="look at it")
+    assert messages("zh").finding_title(finding) == "odd thing"
+    assert messages("zh").finding_advice(finding) == "look at it"
+
+
+def test_a_finding_shows_its_figures_and_a_dash_for_what_it_lacks():
+    finding = Finding(id="source.encoding", level=Level.INFO, message="m", detail={"encoding": "gb18030"})
+    assert messages("en").finding_title(finding) == "File encoding: gb18030"
+    assert messages("en").finding_title(finding.model_copy(update={"detail": {}})) == "File encoding: –"
