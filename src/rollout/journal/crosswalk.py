@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from rollout.journal.engine import analyze
+from rollout.journal.schema import key_assignment
+
 UNDECIDED = "undecided:"
 """Prefix of the stand-in for the migration key of a record about which a person must decide."""
 
@@ -82,7 +85,8 @@ def assign(connection: Connection, project_id: str, entity: str, wave: str) -> d
 
 
 def _spread(connection: Connection, parameters: dict[str, str]) -> dict[str, str]:
-    connection.execute(_NEW, parameters)
+    if connection.execute(_NEW, parameters).rowcount:
+        analyze(connection, key_assignment)
     connection.execute(_SHARE, parameters)
     return {row.golden_key: row.reason for row in connection.execute(_UNDECIDED, parameters)}
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import psycopg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, Table, create_engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from rollout.errors import ConfigError, Retryable
+
+__all__ = ["Connection", "analyze", "connect", "driver_cursor", "journal_errors", "transaction", "upgrade"]
 
 MIGRATION_LOCK = 7_305_801_112
 """Advisory lock that serialises migrations; an arbitrary number that is ours."""
@@ -25,7 +27,9 @@ def connect(url: str) -> Engine:
             url = "postgresql+psycopg://" + url.removeprefix(prefix)
     if not url.startswith("postgresql+psycopg://"):
         raise ConfigError("the journal needs PostgreSQL", where="ROLLOUT_DATABASE_URL", hint="use a postgresql:// URL")
-    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    # No prepared statements: a plan made while a table was empty would stay when it holds a million rows.
+    arguments = {"connect_timeout": 10, "prepare_threshold": None}
+    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args=arguments)
 
 
 @contextmanager
@@ -62,6 +66,12 @@ def driver_cursor(connection: Connection) -> psycopg.Cursor[tuple[object, ...]]:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     return driver.cursor()
+
+
+def analyze(connection: Connection, *tables: Table) -> None:
+    """Refresh the planner's statistics after many rows were written at once; autovacuum comes too late for a load."""
+    for table in tables:
+        connection.execute(text(f"ANALYZE {table.name}"))
 
 
 def upgrade(engine: Engine) -> None:

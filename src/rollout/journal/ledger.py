@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, delete, insert, text
 
 from rollout.journal import schema
-from rollout.journal.engine import driver_cursor
+from rollout.journal.engine import analyze, driver_cursor
 from rollout.model.outcome import Accounting, Bucket
 
 LedgerRow = tuple[str, str, str | None, str | None]
@@ -78,6 +78,7 @@ class Ledger:
         ) as copy:
             for row in rows:
                 copy.write_row((self._project_id, entity, wave, *row))
+        analyze(connection, schema.source_row)
 
     def accounting(self, connection: Connection, target: str | None, *, wave: str) -> list[Accounting]:
         """The conservation table after the latest load into ``target`` (None: into any)."""

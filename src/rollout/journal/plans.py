@@ -12,7 +12,7 @@ from sqlalchemy import Connection, desc, insert, select, text, update
 
 import rollout
 from rollout.journal import schema
-from rollout.journal.engine import driver_cursor
+from rollout.journal.engine import analyze, driver_cursor
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class StoredRow:
     digest: str
     payload: bytes
     attempt: int = 0
-    """Attempts there have been, where :meth:`Plans.open_rows` tells."""
+    """Attempts there have been, where :meth:`Plans.page` tells."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ class Plans:
         estimate: Mapping[str, Any],
     ) -> None:
         """Finish a draft: from here on it is what people approve."""
+        analyze(connection, schema.plan_row)
         connection.execute(
             update(schema.plan)
             .where(schema.plan.c.plan_id == plan_id, schema.plan.c.state == "draft")
@@ -199,36 +200,29 @@ class Plans:
         )
         return ApprovalRecord(**{name: row[name] for name in ApprovalRecord.__dataclass_fields__}) if row else None
 
-    def rows(
-        self, connection: Connection, plan_id: str, entity: str, *, after: int = -1, limit: int
-    ) -> list[StoredRow]:
-        """Up to ``limit`` rows behind ordinal ``after``, in order."""
-        table = schema.plan_row
-        query = (
-            select(table)
-            .where(table.c.plan_id == plan_id, table.c.entity == entity, table.c.ordinal > after)
-            .order_by(table.c.ordinal)
-            .limit(limit)
-        )
-        return [_stored(row) for row in connection.execute(query).mappings()]
-
-    def open_rows(
+    def page(
         self, connection: Connection, plan_id: str, entity: str, *, after: int, limit: int
-    ) -> list[StoredRow]:
-        """Up to ``limit`` rows behind ordinal ``after`` that no attempt has closed or is under way for."""
+    ) -> tuple[list[StoredRow], int | None]:
+        """The next ``limit`` rows behind ordinal ``after``: those that are still to do, and the last ordinal looked at.
+
+        A row is to do while every attempt there was stored nothing for sure, or it waits for its parent. The last
+        ordinal is None when there are no more rows.
+        """
+        # Sub-queries in the select list stay index look-ups a row, whatever the statistics say.
         query = text("""
-            SELECT p.*, (
-                SELECT coalesce(max(s.attempt), 0) FROM row_state s WHERE s.plan_id = p.plan_id
-                  AND s.entity = p.entity AND s.migration_key = p.migration_key) AS attempt
+            SELECT p.*,
+              (SELECT max(s.attempt) FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity
+                 AND s.migration_key = p.migration_key) AS attempt,
+              (SELECT bool_or(s.state NOT IN ('retried', 'waiting')) FROM row_state s WHERE s.plan_id = p.plan_id
+                 AND s.entity = p.entity AND s.migration_key = p.migration_key) AS taken
             FROM plan_row p
             WHERE p.plan_id = :plan AND p.entity = :entity AND p.ordinal > :after
-              AND NOT EXISTS (
-                SELECT 1 FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity
-                  AND s.migration_key = p.migration_key AND s.state NOT IN ('retried', 'waiting'))
             ORDER BY p.ordinal LIMIT :limit
         """)
-        rows = connection.execute(query, {"plan": plan_id, "entity": entity, "after": after, "limit": limit}).mappings()
-        return [_stored(row) for row in rows]
+        parameters = {"plan": plan_id, "entity": entity, "after": after, "limit": limit}
+        rows = connection.execute(query, parameters).mappings().all()
+        to_do = [_stored({**row, "attempt": row["attempt"] or 0}) for row in rows if not row["taken"]]
+        return to_do, rows[-1]["ordinal"] if rows else None
 
     def rows_by_key(
         self, connection: Connection, plan_id: str, entity: str, migration_keys: Sequence[str]

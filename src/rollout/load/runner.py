@@ -58,14 +58,14 @@ class EntityLoad:
             yield [(rows[line.migration_key], line.attempt, line.intent_at) for line in part]
 
     def _fresh_batches(self) -> Iterator[Sequence[StoredRow]]:
-        scope, after = self._scope, -1
+        scope = self._scope
+        after: int | None = -1
         page_rows = self._batch_rows * self._concurrency * 2
-        while True:
+        while after is not None:
             with scope.journal.transaction() as connection:
-                page = self._plans.open_rows(connection, scope.plan.plan_id, scope.entity, after=after, limit=page_rows)
-            if not page:
-                return
-            after = page[-1].ordinal
+                page, after = self._plans.page(
+                    connection, scope.plan.plan_id, scope.entity, after=after, limit=page_rows
+                )
             for start in range(0, len(page), self._batch_rows):
                 yield page[start : start + self._batch_rows]
 

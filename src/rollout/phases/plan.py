@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pydantic import Field
-from sqlalchemy import Connection
 
 from rollout.errors import ConfigError
 from rollout.journal import crosswalk, rows
 from rollout.journal.crypto import Sealer, canonical_json
+from rollout.journal.engine import Connection
 from rollout.journal.leases import hold
 from rollout.journal.plans import Plans, StoredRow
 from rollout.load.plan import Action, Estimate, PlanHash, PlannedRow, Reference, estimate, plan_row
