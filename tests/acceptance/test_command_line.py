@@ -166,3 +166,11 @@ def test_a_defect_is_written_down_and_not_thrown_at_the_user(root: Path) -> None
     assert str(log) in done.stderr
     assert "in broken" in log.read_text()
     assert "13812345678" not in log.read_text() + done.stderr
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_says_what_it_is_for(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"Usage: rollout {name} ")
+    assert len(told.split("\n\n")[1]) > 20

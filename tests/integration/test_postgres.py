@@ -83,6 +83,14 @@ def test_starting_twice_finds_the_same_server_and_stop_ends_it(directory: Path) 
     assert postgres.start(directory) == processes[0], "port and password survive a restart"
 
 
+def test_a_symbolic_link_leads_to_the_same_server(directory: Path) -> None:
+    url = postgres.start(directory)
+    link = directory.parent / "link"
+    link.symlink_to(directory)
+    assert postgres.start(link) == url
+    assert postgres.status(link).pid == postgres.status(directory).pid
+
+
 def _start_in_process(directory: Path) -> str:
     """In a process that ends: the server must outlive whoever started it."""
     code = f"from pathlib import Path; from rollout.project import postgres; print(postgres.start(Path({str(directory)!r})))"

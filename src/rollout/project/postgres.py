@@ -22,20 +22,21 @@ import shlex
 import shutil
 import signal
 import socket
-import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psutil
+import psycopg
 
 from rollout.errors import ConfigError, Fatal, Retryable
 from rollout.project.accounts import account_for_server
 from rollout.project.locking import held
 from rollout.project.pgbinaries import Binaries, binaries
+from rollout.project.pgserver import Files, Running, read_record, running, started, still_alive, works_in
 
 __all__ = ["ServerStatus", "binaries", "start", "status", "stop", "with_database"]
 
@@ -45,6 +46,7 @@ _PORTS = range(20_000, 32_768)  # below the ephemeral range, so that no client's
 _START_TIMEOUT_S = 120  # crash recovery of a large journal takes its time
 _STOP_TIMEOUT_S = 120
 _LEFTOVER_TIMEOUT_S = 30
+_ANSWER_TIMEOUT_S = 30
 _SETTINGS = {
     "max_connections": "200",
     "shared_buffers": "128MB",
@@ -59,6 +61,7 @@ _SETTINGS = {
     # Failing statements and the keys of violated constraints are personal data; the caller gets them, the log does not.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
+    "log_checkpoints": "off",
 }
 
 
@@ -73,37 +76,6 @@ class ServerStatus:
     version: str | None = None
     """Major version of the data directory; None: not initialised yet."""
     started_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """The files of one server's folder."""
-
-    directory: Path
-
-    @property
-    def data(self) -> Path:
-        return self.directory / "data"
-
-    @property
-    def log(self) -> Path:
-        return self.directory / "server.log"
-
-    @property
-    def password(self) -> Path:
-        return self.directory / "password"
-
-    @property
-    def record(self) -> Path:
-        return self.directory / "server.json"
-
-    @property
-    def lock(self) -> Path:
-        return self.directory / "lock"
-
-    @property
-    def pid_file(self) -> Path:
-        return self.data / "postmaster.pid"
 
 
 def start(directory: Path, *, settings: Mapping[str, str] | None = None) -> str:
@@ -121,19 +93,19 @@ def start(directory: Path, *, settings: Mapping[str, str] | None = None) -> str:
         Retryable: Processes of a killed server are still ending.
         Fatal: The server did not come up; the message holds the end of its log.
     """
-    files = _Files(directory.absolute())
+    files = Files(directory.resolve())
     _make_private(files.directory)
     with held(files.lock):
-        running = _running(files)
-        if running is None:
+        server = _ready(files)
+        if server is None:
             programs = binaries()
             _initialise(files, programs)
             _clear_stale(files)
             _launch(files, programs, {**_SETTINGS, **(settings or {})})
-            running = _running(files)
-            if running is None:
+            server = _ready(files)
+            if server is None:
                 raise Fatal("the embedded PostgreSQL ended right after it started", where=str(files.log))
-        return _url(files, running.port)
+        return _url(files, server.port)
 
 
 def stop(directory: Path) -> bool:
@@ -142,20 +114,20 @@ def stop(directory: Path) -> bool:
     Raises:
         Retryable: It did not end within two minutes.
     """
-    files = _Files(directory.absolute())
+    files = Files(directory.resolve())
     if not files.directory.is_dir():
         return False
     with held(files.lock):
-        running = _running(files)
-        if running is None:
+        server = running(files)
+        if server is None:
             return False
         try:
-            running.process.send_signal(signal.SIGINT)  # PostgreSQL's "fast" shutdown: sessions end, data is flushed
+            server.process.send_signal(signal.SIGINT)  # PostgreSQL's "fast" shutdown: sessions end, data is flushed
         except psutil.NoSuchProcess:
             return True
-        if _still_alive([running.process], _STOP_TIMEOUT_S):
+        if still_alive([server.process], _STOP_TIMEOUT_S):
             raise Retryable(
-                f"the embedded PostgreSQL (pid {running.process.pid}) did not stop within {_STOP_TIMEOUT_S} s",
+                f"the embedded PostgreSQL (pid {server.process.pid}) did not stop within {_STOP_TIMEOUT_S} s",
                 where=str(files.log),
                 hint="look at the log, then stop it again",
             )
@@ -164,18 +136,18 @@ def stop(directory: Path) -> bool:
 
 def status(directory: Path) -> ServerStatus:
     """What runs in a folder. Changes nothing."""
-    files = _Files(directory.absolute())
+    files = Files(directory.resolve())
     version = _data_version(files)
-    running = _running(files)
-    if running is None:
+    server = running(files)
+    if server is None:
         return ServerStatus(running=False, directory=files.directory, version=version)
     return ServerStatus(
         running=True,
         directory=files.directory,
-        pid=running.process.pid,
-        port=running.port,
+        pid=server.process.pid,
+        port=server.port,
         version=version,
-        started_at=datetime.fromtimestamp(running.process.create_time(), UTC),
+        started_at=datetime.fromtimestamp(server.process.create_time(), UTC),
     )
 
 
@@ -184,51 +156,27 @@ def with_database(url: str, database: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """A process that is certainly this folder's server."""
-
-    process: psutil.Process
-    port: int
-
-
-def _running(files: _Files) -> _Running | None:
-    """The server, if the pid file names a process with our command line and start time; else None."""
-    try:
-        lines = files.pid_file.read_text().splitlines()
-        pid, written_at, port = int(lines[0]), int(lines[2]), int(lines[3])
-    except (OSError, ValueError, IndexError):
-        return None  # none, or one just being written: whoever starts servers does so under the lock
-    try:
-        process = psutil.Process(pid)
-        command = process.cmdline()
-        if not command or Path(command[0]).name != "postgres" or str(files.data) not in command[1:]:
-            return None
-        recorded = _read_record(files)
-        same_start = recorded.get("pid") == pid and recorded.get("started") == _started(process)
-        # Without our record (we were killed before writing it) the server's own word counts; it notes whole seconds.
-        if not same_start and abs(process.create_time() - written_at) > 5:  # noqa: PLR2004
-            return None
-    except psutil.Error:
-        return None
-    return _Running(process, port)
+def _ready(files: Files) -> Running | None:
+    """The server, once it answers; None if there is none. One that was just killed may look alive for a moment."""
+    end = time.monotonic() + _ANSWER_TIMEOUT_S
+    while server := running(files):
+        try:
+            psycopg.connect(_url(files, server.port), connect_timeout=5).close()
+        except psycopg.OperationalError as error:
+            if time.monotonic() > end:
+                raise Retryable(
+                    f"the embedded PostgreSQL (pid {server.process.pid}) runs and does not let us in: "
+                    f"{str(error).strip().splitlines()[-1]}",
+                    where=str(files.log),
+                    hint="look at the log; `rollout db stop` ends it",
+                ) from error
+            time.sleep(0.1)
+        else:
+            return server
+    return None
 
 
-def _started(process: psutil.Process) -> float:
-    """A process's start, in a form that clock changes leave alone: Linux counts from boot, others keep the date."""
-    created = process.create_time()
-    return round(created - psutil.boot_time(), 2) if sys.platform == "linux" else round(created, 2)
-
-
-def _read_record(files: _Files) -> dict[str, float]:
-    try:
-        record = json.loads(files.record.read_text())
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _initialise(files: _Files, programs: Binaries) -> None:
+def _initialise(files: Files, programs: Binaries) -> None:
     """Make the data directory, whole or not at all."""
     version = _data_version(files)
     if version is not None:
@@ -271,22 +219,22 @@ def _initialise(files: _Files, programs: Binaries) -> None:
     fresh.rename(files.data)
 
 
-def _data_version(files: _Files) -> str | None:
+def _data_version(files: Files) -> str | None:
     try:
         return (files.data / "PG_VERSION").read_text().strip()
     except OSError:
         return None
 
 
-def _clear_stale(files: _Files) -> None:
+def _clear_stale(files: Files) -> None:
     """After a crash: let the dead server's processes end, and drop a pid file whose pid now is somebody else's.
 
     PostgreSQL itself forgives a pid file whose process is gone, but refuses to start if that pid has been reused.
     """
     if not files.pid_file.exists():
         return
-    left = [process for process in psutil.process_iter() if _works_in(process, files.data)]
-    if alive := _still_alive(left, _LEFTOVER_TIMEOUT_S):
+    left = [process for process in psutil.process_iter() if works_in(process, files.data)]
+    if alive := still_alive(left, _LEFTOVER_TIMEOUT_S):
         raise Retryable(
             f"processes of a killed PostgreSQL are still at work: {', '.join(str(process.pid) for process in alive)}",
             where=str(files.data),
@@ -300,36 +248,12 @@ def _clear_stale(files: _Files) -> None:
         files.pid_file.unlink()
 
 
-def _still_alive(processes: Iterable[psutil.Process], timeout_s: float) -> list[psutil.Process]:
-    """Wait for processes to end; those that did not. A zombie has ended: in a container nobody may ever reap it."""
-    end = time.monotonic() + timeout_s
-    while alive := [process for process in processes if _alive(process)]:
-        if time.monotonic() > end:
-            break
-        time.sleep(0.02)
-    return alive
-
-
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _works_in(process: psutil.Process, data: Path) -> bool:
-    try:
-        return process.cwd() == str(data)  # every process of a server changes into its data directory
-    except (psutil.Error, OSError):
-        return False
-
-
-def _launch(files: _Files, programs: Binaries, settings: Mapping[str, str]) -> None:
+def _launch(files: Files, programs: Binaries, settings: Mapping[str, str]) -> None:
     """Bring the server up on a free port and note who it is."""
     account = account_for_server(files.directory, programs.folder)
     files.log.touch(mode=0o600)
     account.give(files.log)
-    preferred = _read_record(files).get("port")  # long-lived clients survive a restart
+    preferred = read_record(files).get("port")  # long-lived clients survive a restart
     for _ in range(5):
         port = int(preferred) if preferred and _free(int(preferred)) else _free_port()
         options = shlex.join(f"--{name}={value}" for name, value in {**settings, "port": str(port)}.items())
@@ -347,7 +271,7 @@ def _launch(files: _Files, programs: Binaries, settings: Mapping[str, str]) -> N
         raise Retryable("five ports in a row were taken by others while PostgreSQL started", hint="try again")
     pid = int(files.pid_file.read_text().splitlines()[0])
     record = files.record.with_suffix(".new")
-    record.write_text(json.dumps({"port": port, "pid": pid, "started": _started(psutil.Process(pid))}))
+    record.write_text(json.dumps({"port": port, "pid": pid, "started": started(psutil.Process(pid))}))
     record.replace(files.record)
 
 
@@ -360,6 +284,8 @@ def _end_of(log: Path) -> str:
 
 def _free(port: int) -> bool:
     with socket.socket() as probe:
+        # As PostgreSQL does: connections that ended a moment ago do not hold the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_HOST, port))
         except OSError:
@@ -375,7 +301,7 @@ def _free_port() -> int:
     raise Retryable(f"no free port between {_PORTS[0]} and {_PORTS[-1]}", hint="close other servers")
 
 
-def _url(files: _Files, port: int) -> str:
+def _url(files: Files, port: int) -> str:
     try:
         password = files.password.read_text().strip()
     except OSError as error:
