@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -17,14 +18,26 @@ from rollout.project import postgres
 # Read before the environment is scrubbed.
 _OWN_SERVER = os.environ.get("ROLLOUT_TEST_DATABASE_URL")
 _DIRECTORY = pytest.StashKey[Path]()
+_PREFIX = "rollout-test-postgres-"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The controller chooses the folder of the session's server; workers are told."""
     worker = getattr(config, "workerinput", None)
+    if worker is None:
+        _end_servers_of_killed_sessions()
     config.stash[_DIRECTORY] = Path(
-        worker["rollout_postgres"] if worker else tempfile.mkdtemp(prefix="rollout-test-postgres-")
+        worker["rollout_postgres"] if worker else tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
     )
+
+
+def _end_servers_of_killed_sessions() -> None:
+    """A session that was killed could not stop its server; its folder says which process it belonged to."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_PREFIX).split("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)) and folder.stat().st_uid == os.geteuid():
+            postgres.stop(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.hookimpl(optionalhook=True)
