@@ -212,6 +212,8 @@ class _Work:
             for source in self.rules.spec.sources:
                 plans, context = self.plans[source.name], self.rules.contexts[source.name]
                 columns = _needed(plans)
+                # Stages have their columns even if no source has a row.
+                yield cleanse_chunk(_no_rows(columns), plans, context, priority=source.priority)
                 path = self.store.root / self.raws[source.name].file
                 for table in _tables(path, self.rules.chunk_rows, columns):
                     waiting.append(pool.submit(cleanse_chunk, table, plans, context, priority=source.priority))
@@ -337,6 +339,10 @@ def _tables(path: Path, chunk_rows: int, columns: list[str] | None) -> Iterator[
 def _needed(plans: tuple[FieldPlan, ...]) -> list[str]:
     read = [column for plan in plans if plan.rule for column in plan.rule.columns]
     return list(dict.fromkeys((*read, "_key", *ROW_COLUMNS)))
+
+
+def _no_rows(columns: list[str]) -> Any:
+    return pa.table({name: pa.array([], pa.int64() if name == "_line" else pa.string()) for name in columns})
 
 
 def _check_columns(mapping: MappingSpec, raw: RawStage) -> None:

@@ -1,0 +1,136 @@
+"""An entity through cleansing: references, quarantine, conservation, reuse, bad input."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+import pytest
+
+from rollout.errors import ConfigError
+from rollout.phases.cleanse import ledger_rows, read_map
+
+CODE = "91110000600037341L"
+
+
+def rows(small, file, *columns):
+    return [tuple(row.values()) for row in pq.read_table(small.store.root / file, columns=list(columns)).to_pylist()]
+
+
+def codes(small, done):
+    return sorted(rows(small, done.quarantine_file, "_source_key", "field", "reason_code"))
+
+
+def test_contacts_follow_their_account_into_its_golden_record(small):
+    small.accounts(f"E1|甲公司|{CODE}|东", f"E2|甲有限公司|{CODE}|")
+    small.people("P1|张三|E1|", "P2|张三|E2|", "P3|李四||")
+    done = small.cleanse()
+    assert rows(small, done["account"].merges_file, "source_key", "golden_key", "rule") == [
+        ("east:E2", "east:E1", "same code")
+    ]
+    assert sorted(rows(small, done["contact"].golden_file, "_golden_key", "account", "_members")) == [
+        ("people:P1", "east:E1", 2),
+        ("people:P3", None, 1),
+    ]
+    assert rows(small, done["contact"].clean_file, "account") == [("E1",), ("E2",), (None,)]
+
+
+def test_every_way_a_parent_can_be_missing(small):
+    small.accounts("E1|甲||", "E2|乙|错|", "S1|丙||")
+    small.people("P1|a|E9|", "P2|b|E2|", "P3|c|S1|", "P4|d|E1|", "P5||E9|12")
+    done = small.cleanse()["contact"]
+    assert codes(small, done) == [
+        ("people:P1", "account", "parent_missing"),
+        ("people:P2", "account", "parent_quarantined"),
+        ("people:P3", "account", "parent_ambiguous"),
+        ("people:P5", "account", "parent_missing"),
+        ("people:P5", "mobile", "phone_invalid"),
+        ("people:P5", "name", "required_missing"),
+    ]
+    assert (done.source, done.golden, done.quarantined, done.accounted) == (5, 1, 4, True)
+    assert done.problems == {
+        "parent_ambiguous": 1,
+        "parent_missing": 2,
+        "parent_quarantined": 1,
+        "phone_invalid": 1,
+        "required_missing": 1,
+    }
+
+
+def test_a_reference_may_be_dropped_instead(small):
+    small.replace("mappings/contact.yaml", "lookup: account", 'lookup: account, on_error: "null"')
+    small.people("P1|a|E9|", "P2|b|E1|")
+    done = small.cleanse()["contact"]
+    assert sorted(rows(small, done.golden_file, "_golden_key", "account")) == [
+        ("people:P1", None),
+        ("people:P2", "east:E1"),
+    ]
+    told = [(finding.id, finding.count, finding.detail["done"]) for finding in done.findings if "parent" in finding.id]
+    assert told == [("cleanse.parent_missing", 1, "dropped")]
+
+
+def test_empty_lines_are_skipped_not_lost(small):
+    small.accounts("E1|甲||", "|||", "E2|乙||")
+    done = small.cleanse()["account"]
+    assert done.accounted
+    dispositions = {key: (where, golden) for key, where, golden, _ in ledger_rows(small.store, done)}
+    assert dispositions["east:E1"] == ("golden", "east:E1")
+    assert len(dispositions) == done.source
+
+
+def test_the_ledger_has_every_source_row_once(small):
+    small.accounts(f"E1|甲|{CODE}|", f"E2|乙|{CODE}|", "E3||错|火星", "E3|x||")
+    done = small.cleanse()["account"]
+    ledger = list(ledger_rows(small.store, done))
+    assert sorted(row[0] for row in ledger) == ["east:E1", "east:E2", "east:E3", "east:E3~2", "south:S1"]
+    assert ("east:E3", "quarantined", None, "required_missing,uscc_length") in ledger
+    assert ("east:E2", "merged", "east:E1", "same code") in ledger
+
+
+def test_cleansing_again_is_free_until_something_changes(small):
+    first = small.cleanse()
+    written = {path: path.stat().st_mtime_ns for path in small.store.root.rglob("*.parquet")}
+    assert small.cleanse() == first
+    assert {path: path.stat().st_mtime_ns for path in small.store.root.rglob("*.parquet")} == written
+    small.replace("mappings/region.csv", "东,华东", "东,华南")
+    second = small.cleanse()
+    assert second["account"].key != first["account"].key
+    assert second["contact"].key != first["contact"].key, "a child's stage follows its parent's"
+
+
+def test_a_stage_that_was_deleted_is_made_again(small):
+    first = small.cleanse()["account"]
+    (small.store.root / first.golden_file).unlink()
+    assert small.cleanse()["account"] == first
+    assert (small.store.root / first.golden_file).exists()
+
+
+def test_nothing_temporary_stays(small):
+    small.cleanse()
+    names = [path.name for path in small.store.root.rglob("*") if path.is_file()]
+    assert not [name for name in names if name.startswith((".", "mapped", "rejected"))]
+
+
+def test_each_file_that_lacks_a_mapped_column_is_named(small):
+    small.write("east_b.csv", "编号|名称|区域", "1|x|东")
+    small.write("east_c.csv", "编号|名称", "2|y")
+    with pytest.raises(ConfigError, match=r"east_b\.csv lacks 代码; .*east_c\.csv lacks 代码, 区域"):
+        small.cleanse()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("legacy,user\na,b\n", r"map\.csv:1: the columns raw, value are needed"),
+        ("raw,value\na,\n", r"map\.csv:2: a line needs both columns"),
+        ("raw,value\na,1\nＡ,2\n", r"map\.csv:3: 'Ａ' is mapped to '1' and to '2'"),
+    ],
+)
+def test_a_wrong_value_map_names_its_line(tmp_path, text, told):
+    (tmp_path / "map.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=told):
+        read_map(tmp_path / "map.csv", "raw", "value", shown="map.csv")
+
+
+def test_a_value_map_in_another_encoding_is_an_error_not_a_traceback(tmp_path):
+    (tmp_path / "map.csv").write_bytes("raw,value\n东,华东\n".encode("gb18030"))
+    with pytest.raises(ConfigError, match="save it as CSV in UTF-8"):
+        read_map(tmp_path / "map.csv", "raw", "value", shown="map.csv")

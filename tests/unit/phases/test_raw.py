@@ -1,0 +1,88 @@
+"""The raw stage: keys of one's own, nothing dropped, nothing read twice."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rollout.errors import ConfigError
+from rollout.phases.stages import StageStore, digest
+
+
+def keys(small, stage):
+    return pq.read_table(small.store.root / stage.file)["_source_key"].to_pylist()
+
+
+def test_repeated_and_blank_keys_are_made_distinct_and_told(small):
+    small.accounts("A|x||", "A|y||", " A |z||", "A~2|u||", "|v||", "Ｂ|w||")
+    stage = small.read("account", 0)
+    assert keys(small, stage) == ["east:A", "east:A~3", "east:A~4", "east:A~2", "east:@legacy/east.csv#6", "east:B"]
+    assert [
+        (finding.id, finding.count, finding.where) for finding in stage.findings if finding.id.startswith("source.key")
+    ] == [
+        ("source.key_repeated", 2, "legacy/east.csv:3"),
+        ("source.key_blank", 1, "legacy/east.csv:6"),
+    ]
+
+
+def test_keys_stay_distinct_across_chunks_and_files(small):
+    small.accounts(*(f"K{at % 1500}|n||" for at in range(2500)), file="east_a.csv")
+    small.accounts("K7|n||", file="east_b.csv")
+    (small.root / "legacy" / "east.csv").unlink()
+    found = keys(small, small.read("account", 0))
+    assert len(set(found)) == len(found) == 2501
+    assert found[1507] == "east:K7~2"
+    assert found[2500] == "east:K7~3"
+
+
+def test_files_with_other_columns_become_one_stage(small):
+    small.write("east_b.csv", "编号|名称|代码|区域|传真", "Z|乙|||021")
+    table = pq.read_table(small.store.root / small.read("account", 0).file)
+    assert table["传真"].to_pylist() == [None, "021"]
+    assert table["名称"].to_pylist() == ["甲公司", "乙"]
+
+
+def test_an_unreadable_row_is_counted(small):
+    small.accounts("A|x||东", "B|y|a|b|c|d|e", "C|z||东")
+    stage = small.read("account", 0)
+    assert stage.source_rows == 3
+    done = small.cleanse()["account"]
+    assert done.accounted
+    assert done.source == 4
+
+
+def test_reading_again_is_free_and_a_changed_file_is_read_anew(small):
+    first = small.read("account", 0)
+    stamp = (small.store.root / first.file).stat().st_mtime_ns
+    assert small.read("account", 0) == first
+    assert (small.store.root / first.file).stat().st_mtime_ns == stamp
+    small.accounts("A|x||东")
+    assert small.read("account", 0).file != first.file
+
+
+def test_a_missing_key_column_names_file_and_columns(small):
+    small.write("east.csv", "No|名称", "1|x")
+    with pytest.raises(ConfigError, match=r"east\.csv.*编号.*No, 名称"):
+        small.read("account", 0)
+    assert not list(small.store.root.rglob("*.parquet"))
+
+
+def test_a_stage_that_fails_leaves_nothing_behind(tmp_path):
+    store = StageStore(tmp_path)
+    path = store.path("account", "raw", digest("x"))
+
+    def fail():
+        with store.writer(path) as writer:
+            writer.write(pa.table({"a": ["1"]}))
+            writer.write("no table")
+
+    with pytest.raises(AttributeError):
+        fail()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_file_without_rows(small):
+    small.accounts()
+    assert small.read("account", 0).rows == 0
+    assert small.cleanse()["account"].source == 1
