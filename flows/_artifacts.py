@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from urllib.parse import quote
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
@@ -12,7 +13,6 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from rollout.errors import RolloutError
 from rollout.model.verdict import GateResult
 from rollout.phases.context import PhaseContext
-from rollout.phases.plan import PlanSummary
 from rollout.project.spec import Language
 from rollout.report import markdown
 
@@ -60,45 +60,29 @@ def publish_findings(context: PhaseContext, phase: str) -> int:
     return len(findings)
 
 
-def publish_reports(context: PhaseContext, phase: str, files: Iterable[str]) -> None:
-    """A link that opens each report in the browser: over HTTP where reports are served, else the file itself.
+def publish_reports(context: PhaseContext, files: Iterable[str]) -> None:
+    """Links to a phase's documents."""
+    for file in files:
+        publish_link(context, ("report", Path(file).stem), file)
+
+
+def publish_link(context: PhaseContext, words: tuple[str, ...], file: str) -> None:
+    """A link that opens a file in the browser: over HTTP where reports are served, else the file itself.
 
     Args:
         context: The phase's context.
-        phase: Whose reports they are.
-        files: Paths, absolute or relative to the workspace.
+        words: Of the artifact's key; the same from run to run, so that the UI shows them as versions of one thing.
+        file: Path, absolute or relative to the workspace.
     """
     workspace = context.project.workspace
-    for file in files:
-        path = workspace.root / file
-        served = os.environ.get(REPORTS_URL)
-        link = f"{served}/{quote(path.relative_to(workspace.reports).as_posix())}" if served else path.as_uri()
-        create_link_artifact(
-            link=link,
-            link_text=path.name,
-            key=key(context.project.spec.project.id, phase, "report", path.stem),
-            description=f"报告 · Report {path.name}",
-        )
-
-
-def publish_plan(context: PhaseContext, summary: PlanSummary) -> None:
-    """What a plan would do, and how to approve it."""
-    lines = [
-        f"| {name} | {plan.create:,} | {plan.update:,} | {plan.unchanged:,} | {plan.conflict:,} |"
-        for name, plan in summary.entities.items()
-    ]
-    create_markdown_artifact(
-        f"## 计划 · Plan `{summary.plan_id}`\n\n"
-        "| | 新建 create | 修改 update | 不变 unchanged | 冲突 conflict |\n|---|---:|---:|---:|---:|\n"
-        + "\n".join(lines)
-        + f"\n\n哈希 hash `{summary.plan_hash}` · 目标 target `{summary.target}` · "
-        f"约 about {summary.estimate_s:,.0f} s, {summary.calls:,} calls\n\n"
-        "批准：运行部署 **approve-plan**，填写上面的计划编号。\n\n"
-        "To approve it, run the deployment **approve-plan** with the plan id above.\n",
-        key=key(context.project.spec.project.id, "plan"),
-        description=f"计划 · Plan {summary.plan_id}",
+    path = workspace.root / file
+    served = os.environ.get(REPORTS_URL)
+    create_link_artifact(
+        link=f"{served}/{quote(path.relative_to(workspace.reports).as_posix())}" if served else path.as_uri(),
+        link_text=path.name,
+        key=key(context.project.spec.project.id, *words),
+        description=f"报告 · Report {path.name}",
     )
-    publish_reports(context, "plan", [summary.file])
 
 
 def publish_error(error: RolloutError) -> None:

@@ -23,7 +23,7 @@ def assess_sources(context: PhaseContext, _options: AssessOptions) -> AssessSumm
     """Profile every source and publish what was found."""
     summary = run_assess(context)
     publish_findings(context, "assess")
-    publish_reports(context, "assess", summary.reports)
+    publish_reports(context, summary.reports)
     return summary
 
 

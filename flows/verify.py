@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import State, flow
-from rollout.phases.verify import VerifySummary, run_verify
 
 from flows._artifacts import publish_gates, publish_reports
 from flows._common import ProjectOptions, phase_task
 from flows._states import failed, gate_state
 from rollout.phases.context import PhaseContext
+from rollout.phases.verify import VerifySummary, run_verify
 
 
 class VerifyOptions(ProjectOptions):
@@ -22,7 +22,7 @@ def verify_target(context: PhaseContext, _options: VerifyOptions) -> VerifySumma
     """Compare every row with the CRM and publish the gates."""
     summary = run_verify(context)
     publish_gates(context, summary.gates)
-    publish_reports(context, "verify", summary.reports)
+    publish_reports(context, summary.reports)
     return summary
 
 
