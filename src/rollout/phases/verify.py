@@ -274,7 +274,7 @@ def _summary(context: PhaseContext, plan: PlanRecord, run_id: str, found: _Found
         entities={
             name: EntityVerification(
                 counted=found.counted[name],
-                reconciliation=result,
+                reconciliation=result.relative_to(context.project.workspace.stages),
                 sample_size=found.looks[name].bound.size,
                 sample_wrong=found.looks[name].bound.wrong,
                 sample_bound=found.looks[name].bound.bound,

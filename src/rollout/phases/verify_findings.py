@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from rollout.model.finding import Finding, Level
 from rollout.phases.readback import SampleLook
-from rollout.verify.reconcile import Reconciliation
+from rollout.verify.reconcile import Reconciliation, Status
 from rollout.verify.results import SuiteResult
 
 _EXAMPLES = 10
@@ -47,21 +47,36 @@ def _reconciled(result: Reconciliation, counted: int) -> Iterator[Finding]:
             hint="see whether somebody changes records now, or whether the migration's user may not see all of them",
             count=abs(counted - result.observed),
         )
-    for status, count, message, hint in (
-        ("missing", result.missing, "loaded, and not in the target", "find out who deleted them, then plan and load"),
-        ("duplicate", result.duplicate, "in the target more than once", "keep the one that the crosswalk names"),
-        ("extra", result.extra, "in the target although they were not loaded", "find out who made them"),
-    ):
-        if count:
-            yield Finding(
-                id=f"verify.{status}",
-                level=Level.ERROR,
-                message=f"{count} records are {message}",
-                where=entity,
-                hint=hint,
-                count=count,
-                detail={"rows": _examples(result.rows_path, "status", status)},
-            )
+    if result.missing:
+        yield Finding(
+            id="verify.missing",
+            level=Level.ERROR,
+            message=f"{result.missing} records were loaded and are not in the target",
+            where=entity,
+            hint="find out who deleted them, then plan and load again",
+            count=result.missing,
+            detail={"rows": _examples(result.rows_path, "status", Status.MISSING)},
+        )
+    if result.duplicate:
+        yield Finding(
+            id="verify.duplicate",
+            level=Level.ERROR,
+            message=f"{result.duplicate} migration keys are held by more than one record",
+            where=entity,
+            hint="keep the record that the crosswalk names",
+            count=result.duplicate,
+            detail={"rows": _examples(result.rows_path, "status", Status.DUPLICATE)},
+        )
+    if result.extra:
+        yield Finding(
+            id="verify.extra",
+            level=Level.ERROR,
+            message=f"{result.extra} migration keys are in the target although nothing was loaded under them",
+            where=entity,
+            hint="find out who made these records",
+            count=result.extra,
+            detail={"rows": _examples(result.rows_path, "status", Status.EXTRA)},
+        )
     for field, count in result.wrong_fields.items():
         yield Finding(
             id="verify.field_differs",
@@ -114,15 +129,31 @@ def _expectations(suite: SuiteResult) -> Iterator[Finding]:
 
 
 def _told(result: Reconciliation) -> Iterator[Finding]:
-    for name, count, message in (
-        ("held", result.held, "records of earlier loads whose source row is gone, or whose last change was refused"),
-        ("without_key", result.other, "records without migration key: not ours, not judged"),
-        ("kept", result.kept, "differing fields that the approved plan leaves to the people who changed them"),
-    ):
-        if count:
-            yield Finding(
-                id=f"verify.{name}", level=Level.INFO, message=f"{count} {message}", where=result.entity, count=count
-            )
+    if result.held:
+        yield Finding(
+            id="verify.held",
+            level=Level.INFO,
+            message=f"{result.held} records of earlier loads: their source row is gone, or their change was refused",
+            where=result.entity,
+            hint="decide whether they stay; nothing is deleted",
+            count=result.held,
+        )
+    if result.other:
+        yield Finding(
+            id="verify.without_key",
+            level=Level.INFO,
+            message=f"{result.other} records have no migration key: not ours, not judged",
+            where=result.entity,
+            count=result.other,
+        )
+    if result.kept:
+        yield Finding(
+            id="verify.kept",
+            level=Level.INFO,
+            message=f"{result.kept} differing fields are left to the people who changed them, says the approved plan",
+            where=result.entity,
+            count=result.kept,
+        )
 
 
 def _examples(path: str, column: str, value: str) -> list[Mapping[str, Any]]:

@@ -103,6 +103,13 @@ class Reconciliation(Frozen):
     rows_path: str
     fields_path: str
 
+    def relative_to(self, folder: Path) -> Reconciliation:
+        """The same with paths relative to ``folder``: workspaces move."""
+        paths = {
+            name: Path(getattr(self, name)).relative_to(folder).as_posix() for name in ("rows_path", "fields_path")
+        }
+        return self.model_copy(update=paths)
+
 
 def reconcile(
     connection: duckdb.DuckDBPyConnection,
