@@ -139,7 +139,8 @@ class _Customer:
 
     def _phone(self, rng: Rng) -> str:
         if rng.random() < _LANDLINE_SHARE:
-            return f"{self.place.area}-{rng.randrange(5, 9)}{rng.randrange(10**7):07d}"
+            width = self.place.local_digits - 1
+            return f"{self.place.area}-{rng.randrange(5, 8)}{rng.randrange(10**width):0{width}d}"
         return _mobile(rng)
 
 
