@@ -9,7 +9,8 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from rollout.errors import Fatal
-from rollout.journal.engine import driver_cursor
+from rollout.journal import schema
+from rollout.journal.engine import analyze, driver_cursor
 
 STEP = 1
 """All rows load in one step so far; deferred look-ups will be the second."""
@@ -148,17 +149,9 @@ class RowStates:
         )
         return [OpenLine(row.migration_key, row.attempt, row.state, row.intent_at) for row in rows]
 
-    def counts(self, connection: Connection) -> dict[str, int]:
-        """Rows by their newest state."""
-        rows = connection.execute(
-            text(
-                "SELECT state, count(*) AS rows FROM (SELECT DISTINCT ON (migration_key) migration_key, state"
-                " FROM row_state WHERE plan_id = :plan AND entity = :entity"
-                " ORDER BY migration_key, step DESC, attempt DESC) newest GROUP BY state"
-            ),
-            {"plan": self.plan_id, "entity": self.entity},
-        )
-        return {row.state: row.rows for row in rows}
+    def written(self, connection: Connection) -> None:
+        """Tell the planner that many lines were written."""
+        analyze(connection, schema.row_state, schema.target_record)
 
 
 def remember_records(

@@ -15,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -209,7 +210,13 @@ row_state = Table(
     _at("intent_at"),
     _at("ended_at", nullable=True),
 )
-Index("ix_row_state_open", row_state.c.plan_id, row_state.c.entity, row_state.c.state)
+# Partial, so that no look-up of one row's lines can fall for it: without statistics it would look the most selective.
+Index(
+    "ix_row_state_open",
+    row_state.c.plan_id,
+    row_state.c.entity,
+    postgresql_where=text("state IN ('intent', 'unknown')"),
+)
 
 # The crosswalk's last leg: which record of a target a migration key stands for, and what we last saw stored there.
 target_record = Table(

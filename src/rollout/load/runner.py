@@ -44,6 +44,8 @@ class EntityLoad:
         for stored in self._open_batches():
             self._note(self._sender.resume(stored))
         self._run_batches(self._fresh_batches())
+        with self._scope.journal.transaction() as connection:
+            self._scope.states.written(connection)
 
     def _open_batches(self) -> Iterator[list[tuple[StoredRow, int, datetime]]]:
         scope = self._scope

@@ -114,7 +114,13 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("plan_id", "entity", "migration_key", "step", "attempt"),
     )
-    op.create_index("ix_row_state_open", "row_state", ["plan_id", "entity", "state"], unique=False)
+    op.create_index(
+        "ix_row_state_open",
+        "row_state",
+        ["plan_id", "entity"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('intent', 'unknown')"),
+    )
     op.create_table(
         "run",
         sa.Column("run_id", sa.Text(), nullable=False),

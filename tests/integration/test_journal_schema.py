@@ -1,0 +1,18 @@
+"""The migrations and the tables that the code speaks of are one thing."""
+
+from __future__ import annotations
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from rollout.journal import engine
+from rollout.journal.schema import metadata
+
+
+def test_the_migrations_make_the_tables_the_code_knows(pg_url):
+    database = engine.connect(pg_url)
+    engine.upgrade(database)
+    engine.upgrade(database)  # a second time changes nothing
+    with database.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    database.dispose()
