@@ -44,7 +44,7 @@ def publish_gates(context: PhaseContext, gates: Iterable[GateResult]) -> None:
         def render(language: Language, gate: GateResult = gate) -> str:
             return markdown.gate_table(gate, language)
 
-        _publish(context, ("gate", gate.gate), f"关口 · Gate {gate.gate}: {gate.verdict.value}", render)
+        _publish(context, ("gate", gate.gate), f"门禁 · Gate {gate.gate}: {gate.verdict.value}", render)
 
 
 def publish_findings(context: PhaseContext, phase: str) -> int:

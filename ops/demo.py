@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import atexit
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from processes import ServiceError
@@ -30,6 +28,7 @@ from rollout.phases.context import open_context
 from rollout.phases.verify import VerifySummary
 from rollout.project.loader import load_project
 from rollout.project.local_env import read_local_env, write_local_env
+from rollout.testbed.demodata import generate
 
 if TYPE_CHECKING:
     from prefect import State
@@ -75,11 +74,7 @@ def _make_data() -> None:
     """The legacy files, the same on every machine; those that exist are left as they are."""
     if (PROJECT / "legacy").is_dir():
         return
-    command = [str(Path(sys.executable).with_name("rollout")), "--project", str(PROJECT), "demo-data"]
-    command += ["--accounts", str(ACCOUNTS), "--seed", str(SEED)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-    if done.returncode != 0:
-        raise DemoError(f"the demo's data could not be made: {done.stderr.strip()}")
+    generate(PROJECT / "legacy", accounts=ACCOUNTS, seed=SEED)
     console.print(f"✓ legacy files of {ACCOUNTS:,} customers in {PROJECT / 'legacy'}")
 
 
@@ -163,7 +158,7 @@ def _gate(gate: GateResult) -> Table:
 def _show_end(services: Services, summary: VerifySummary, seconds: float) -> None:
     for gate in summary.gates:
         colour = {Verdict.PASS: "green", Verdict.FAIL: "red"}.get(gate.verdict, "yellow")
-        console.print(f"关口 · Gate {gate.gate}: [{colour}]{gate.verdict.value}[/]")
+        console.print(f"门禁 · Gate {gate.gate}: [{colour}]{gate.verdict.value}[/]")
         console.print(_gate(gate))
     console.print("Reports:")
     for report in sorted(services.workspace.reports.rglob("*.html")):

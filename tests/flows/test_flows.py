@@ -1,0 +1,252 @@
+"""The flows on a real Prefect server, a real journal and the real testbed CRM."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from rollout.journal import people
+from rollout.model.verdict import Comparison, Criterion, GateResult, Measurement, judge_gate
+from rollout.phases.context import open_context
+from rollout.project import postgres
+from rollout.project.loader import load_project
+from rollout.testbed.demodata import generate
+from rollout.testbed.server import running
+
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.xdist_group("flows")]
+ROOT = Path(__file__).resolve().parents[2]
+PERSON = "测试负责人"
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A copy of the demo project with a CRM of its own."""
+
+    folder: Path
+    environ: dict[str, str]
+    code: str
+
+    @property
+    def options(self) -> dict[str, str]:
+        return {"project": str(self.folder)}
+
+
+@pytest.fixture(scope="module")
+def company(pg_server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rollout]:
+    names = [f"test_{uuid.uuid4().hex}" for _ in range(2)]
+    with psycopg.connect(pg_server_url, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f'CREATE DATABASE "{name}"')
+    journal, crm = (postgres.with_database(pg_server_url, name) for name in names)
+    folder = tmp_path_factory.mktemp("company")
+    shutil.copytree(ROOT / "demo", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".rollout", "legacy"))
+    generate(folder / "legacy", accounts=400, seed=3)
+    with running(crm) as testbed:
+        environ = {
+            "ROLLOUT_DATABASE_URL": journal,
+            "ROLLOUT_TESTBED_URL": testbed.base_url,
+            "ROLLOUT_TESTBED_PASSWORD": testbed.password,
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environ.items():
+                patch.setenv(name, value)
+            with open_context(load_project(folder / "rollout.yaml")) as context:
+                code = people.add(context.journal, PERSON)
+        yield Rollout(folder, environ, code)
+    with psycopg.connect(pg_server_url, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(autouse=True)
+def _environment(company: Rollout, monkeypatch: pytest.MonkeyPatch, _clean_environment: None) -> None:
+    for name, value in company.environ.items():
+        monkeypatch.setenv(name, value)
+
+
+def artifacts(flow_run_id) -> dict[str, str]:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
+        )
+    return {artifact.key: str(artifact.data) for artifact in found}
+
+
+def run_as_deployed(flow, options):
+    """Run a flow as a worker does: its parameters lie on the server, in clear, before it starts."""
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+
+    with get_client(sync_client=True) as client:
+        created = client.create_flow_run(flow, parameters={"options": options})
+        stored_before = client.read_flow_run(created.id).parameters
+        state = run_flow(flow, flow_run=created, parameters=created.parameters, return_type="state")
+        return state, stored_before, client.read_flow_run(created.id)
+
+
+def test_the_rollout_stops_for_a_person_goes_on_when_approved_and_changes_nothing_again(company):
+    from flows.approve import ApproveOptions, approve_plan
+    from flows.load import LoadOptions, load
+    from flows.whole_rollout import RolloutOptions, rollout
+
+    waiting = rollout(RolloutOptions(**company.options), return_state=True)
+    assert (waiting.name, waiting.type.value) == ("AwaitingApproval", "COMPLETED"), waiting.message
+    plan_id = waiting.result()
+    assert plan_id in waiting.message
+
+    unapproved = rollout(RolloutOptions(**company.options, plan_id=plan_id), return_state=True)
+    assert unapproved.name == "ApprovalError"
+    assert unapproved.is_failed()
+    assert "rollout approve" in unapproved.message
+
+    form = {**company.options, "plan_id": plan_id, "person": PERSON, "reason": "checked by the test", "go_on": False}
+    refused, before, after = run_as_deployed(approve_plan, {**form, "code": "not-the-code"})
+    assert refused.name == "ApprovalError"
+    assert before["options"]["code"] == "not-the-code"  # what Prefect holds until the flow begins
+    assert "not-the-code" not in str(after.parameters)
+    assert after.parameters["options"]["reason"] == "checked by the test"
+
+    approved = approve_plan(ApproveOptions(**form, code=company.code), return_state=True)
+    assert approved.name == "Approved", approved.message
+
+    done = rollout(RolloutOptions(**company.options, plan_id=plan_id), return_state=True)
+    assert done.name == "GatesPassed", done.message
+
+    again = load(LoadOptions(**company.options), return_state=True)
+    assert again.is_completed(), again.message
+    for line in again.result().entities.values():
+        assert line.accounted
+        assert line.created == line.updated == 0
+        assert line.unchanged > 0
+
+
+def test_artifacts_show_rows_findings_plan_gates_and_reports(company):
+    from flows.assess import AssessOptions, assess
+    from flows.cleanse import CleanseOptions, cleanse
+    from flows.load import LoadOptions, load
+    from flows.plan import PlanOptions, plan
+    from flows.verify import VerifyOptions, verify
+
+    seen: dict[str, str] = {}
+    for flow, options in (
+        (assess, AssessOptions),
+        (cleanse, CleanseOptions),
+        (plan, PlanOptions),
+        (load, LoadOptions),
+        (verify, VerifyOptions),
+    ):
+        state = flow(options(**company.options), return_state=True)
+        assert state.is_completed(), state.message
+        seen |= artifacts(state.state_details.flow_run_id)
+    assert seen.keys() >= {
+        f"hengtai-demo-{name}"
+        for name in (
+            "assess-findings",
+            "report-assessment-zh",
+            "cleanse-findings",
+            "conservation",
+            "plan",
+            "plan-file",
+            "gate-load",
+            "gate-verify",
+            "report-acceptance-en",
+        )
+    }
+    assert "客户" in seen["hengtai-demo-conservation"]
+    assert "Account" in seen["hengtai-demo-conservation"]
+    assert "approve-plan" in seen["hengtai-demo-plan"]
+    assert "](file://" in seen["hengtai-demo-report-acceptance-en"]
+
+
+def test_a_report_link_leads_to_where_reports_are_served(company, monkeypatch):
+    from flows.assess import AssessOptions, assess
+
+    monkeypatch.setenv("ROLLOUT_REPORTS_URL", "http://127.0.0.1:8060/token")
+    state = assess(AssessOptions(**company.options), return_state=True)
+    found = artifacts(state.state_details.flow_run_id)
+    assert "](http://127.0.0.1:8060/token/assessment.zh.html)" in found["hengtai-demo-report-assessment-zh"]
+
+
+def test_run_names_say_phase_entities_and_wave(company):
+    from prefect.client.orchestration import get_client
+
+    from flows.load import LoadOptions, load
+
+    state = load(LoadOptions(**company.options, entities=("account",)), return_state=True)
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(state.state_details.flow_run_id).name == "load · account · wave all"
+
+
+def test_an_error_ends_a_run_by_its_name_with_the_next_step_and_no_traceback(tmp_path, caplog):
+    from flows.assess import AssessOptions, assess
+
+    state = assess(AssessOptions(project=str(tmp_path)), return_state=True)
+    assert (state.name, state.type.value) == ("ConfigError", "FAILED")
+    assert "→" in state.message
+    assert "Traceback" not in caplog.text
+    assert "rollout init" in artifacts(state.state_details.flow_run_id)["error"]
+
+
+def gate(name: str, *, value: float | None, evidence: int = 10) -> GateResult:
+    criterion = Criterion(metric="load_success", comparison=Comparison.AT_LEAST, threshold=0.99)
+    return judge_gate(name, [criterion], [Measurement(metric="load_success", value=value, evidence=evidence)])
+
+
+@pytest.mark.parametrize(
+    ("gates", "name", "failed"),
+    [
+        ([gate("load", value=1.0)], "GatesPassed", False),
+        ([gate("load", value=1.0), gate("verify", value=0.5)], "GateFailed-verify", True),
+        ([gate("load", value=None), gate("verify", value=0.5)], "GateFailed-verify", True),
+        ([gate("load", value=1.0, evidence=0)], "AwaitingDecision", False),
+        ([], "AwaitingDecision", False),
+    ],
+)
+def test_only_gates_that_all_pass_end_in_plain_success(gates, name, failed):
+    from flows._states import gate_state
+
+    state = gate_state(gates)
+    assert state.name == name
+    assert state.is_failed() is failed
+    if name.startswith("GateFailed"):
+        assert "load_success 0.5 (needs >= 0.99)" in state.message
+
+
+def test_progress_ends_at_what_was_reached_and_is_not_written_for_every_row(company):
+    from prefect import flow
+
+    from flows import _progress
+
+    written: Counter[str] = Counter()
+
+    class Counted(_progress.ArtifactProgress):
+        def _write(self, *, over):
+            written["writes"] += 1
+            super()._write(over=over)
+
+    @flow
+    def work() -> None:
+        progress = Counted("hengtai-demo")
+        progress.start("load account", 1_000, "rows")
+        for _ in range(500):
+            progress.advance(1)
+        progress.finish()
+        progress.start("plan contact", None, "rows")
+        progress.advance(3)
+        progress.finish()
+
+    state = work(return_state=True)
+    found = artifacts(state.state_details.flow_run_id)
+    assert float(found["hengtai-demo-progress-load-account"]) == 50.0
+    assert float(found["hengtai-demo-progress-plan-contact"]) == 100.0
+    assert written["writes"] < 20
