@@ -30,10 +30,10 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
 
 
 def conservation(entities: Mapping[str, Accounting]) -> str:
-    """The conservation table: an entity a line, the buckets beside the source they add up to."""
-    headers = ["entity", "source", *(bucket.value for bucket in Bucket), "adds up"]
-    rows = [
-        [name, line.source, *(line.bucket(bucket) for bucket in Bucket), "yes" if line.accounted else "NO"]
-        for name, line in entities.items()
-    ]
-    return table(headers, rows, title="Where every source row is")
+    """The conservation table: a column an entity, the buckets below the source that they add up to."""
+    rows: list[list[object]] = [["source", *(line.source for line in entities.values())]]
+    rows += [[f"  {bucket.value}", *(line.bucket(bucket) for line in entities.values())] for bucket in Bucket]
+    if any(line.not_loaded for line in entities.values()):
+        rows.append(["  not loaded yet", *(line.not_loaded for line in entities.values())])
+    rows.append(["adds up", *("yes" if line.accounted else "NO" for line in entities.values())])
+    return table(["", *entities], rows, title="Where every source row is")
