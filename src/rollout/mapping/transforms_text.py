@@ -113,7 +113,8 @@ class TextArgs(Frozen):
 def text(values: Any, args: TextArgs, _: TransformContext) -> Coded:
     """Tidied text; cells that a spreadsheet would take for a formula are kept and remarked."""
     kept = values if args.multiline else one_line(values)
-    formula = matches(kept, r"^(?:[=@]|[+-][^0-9 .])")
+    # A signed number or a phone number is none; "-5%返点" is one to a spreadsheet.
+    formula = matches(kept, r"^(?:[=@]|[+-].*[^0-9 .,()%/-])")
     if not pc.any(formula).as_py():
         return Coded(kept)
     return Coded(kept, pc.if_else(formula, pa.scalar("formula_like"), pa.scalar(None, pa.string())))
