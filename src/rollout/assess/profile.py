@@ -84,8 +84,8 @@ class _Column:
     place: int
     rules: tuple[MappingRule, ...]
     spec: FieldSpec | None
-    check: str | None
-    """SQL over ``h{place}``, the half-width value: it is valid."""
+    check: Callable[[str], str] | None
+    """Makes SQL that tells whether an SQL value is valid; it holds for the bare, half-width value."""
 
 
 def profile_source(connection: duckdb.DuckDBPyConnection, source: SourceInput, settings: Settings) -> SourceProfile:
@@ -152,19 +152,21 @@ class _Profiler:
         wanted = []
         for column in self.columns:
             wanted += self._aggregates(column)
+        judged = [column for column in self.columns if column.check]
         missing = [self._missing(columns) for columns in required.values()]
         wanted += [f"count(*) FILTER ({condition}) AS missing{place}" for place, condition in enumerate(missing)]
-        bad = [f"b{column.place}" for column in self.columns if column.check]
-        wanted.append(f"count(*) FILTER (NOT ({' OR '.join([*missing, *bad]) or 'false'})) AS ready")
+        # A check names its value up to 20 times. DuckDB works out once what they share, but not inside AND, OR or a
+        # nested CASE: so the smallest of all checks is taken, which leaves out those of empty cells (null).
+        passed = [*(f"NOT {condition}" for condition in missing), *(f"c{column.place}" for column in judged)]
+        wanted.append(f"count(*) FILTER (least({', '.join([*passed, 'true'])})) AS ready")
         narrow = f"{rules.literal(rules.WIDE)}, {rules.literal(rules.NARROW)}"
-        judged = [column for column in self.columns if column.check]
         plain = "".join(
             f", CASE WHEN o{column.place} THEN translate(f{column.place}, {narrow}) ELSE f{column.place} END "
             f"AS h{column.place}"
             for column in judged
         )
         checks = "".join(
-            f", h{column.place} IS NOT NULL AND NOT {column.check} AS b{column.place}" for column in judged
+            f", {column.check(f'h{column.place}')} AS c{column.place}" for column in judged if column.check
         )
         cells = f"SELECT *{plain} FROM ({self._cells(self.columns)})"  # noqa: S608 - names quoted
         answer = self.connection.execute(
@@ -226,7 +228,7 @@ class _Profiler:
             f"count(*) FILTER ({rules.formula(f'f{place}')}) AS formula{place}",
         ]
         if column.check:
-            wanted.append(f"count(*) FILTER (b{place}) AS invalid{place}")
+            wanted.append(f"count(*) FILTER (NOT c{place}) AS invalid{place}")
         if column.spec and column.spec.max_length:
             wanted.append(f"count(*) FILTER (length(f{place}) > {column.spec.max_length}) AS long{place}")
         return wanted
@@ -345,7 +347,7 @@ class _Profiler:
         reading = tuple(rule for rule in self.source.mapping.fields if name in rule.columns)
         spec = self.source.fields.get(reading[0].target) if reading else None
         judged = spec is not None and _judged_raw(reading[0], spec)
-        check = rules.valid(f"h{place}", spec, phone_region=self.settings.phone_region) if judged and spec else None
+        check = rules.validity(spec, phone_region=self.settings.phone_region) if judged and spec else None
         return _Column(name=name, place=place, rules=reading, spec=spec, check=check)
 
     def _required(self) -> dict[str, tuple[str, ...]]:

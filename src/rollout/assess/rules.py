@@ -72,30 +72,29 @@ def matches(column: str, pattern: str) -> str:
     return f"regexp_full_match({column}, {literal(pattern)})"
 
 
-def valid(column: str, spec: FieldSpec, *, phone_region: str) -> str | None:
-    """A boolean SQL expression that tells whether a filled value fits the field's type.
+def validity(spec: FieldSpec, *, phone_region: str) -> Callable[[str], str] | None:
+    """Tells whether filled values fit the field's type.
 
     Args:
-        column: SQL expression of the trimmed value, never null or blank where it counts.
         spec: The mapped field.
         phone_region: Region of numbers without country code; outside CN only the number of digits is judged.
 
     Returns:
-        The expression, or None for types without a rule of their own (text, references).
+        A function from an SQL expression (the trimmed value) to a boolean SQL expression that is never false for
+        null, or None for types without a rule of their own (text, references).
     """
-    checks: dict[FieldType, Callable[[], str]] = {
-        FieldType.PHONE: lambda: _phone(column, phone_region),
-        FieldType.EMAIL: lambda: matches(column, _EMAIL),
-        FieldType.DATE: lambda: _date(column),
-        FieldType.DATETIME: lambda: _date(column),
-        FieldType.USCC: lambda: _uscc(column),
-        FieldType.INTEGER: lambda: matches(_digits_only(column), _INTEGER),
-        FieldType.DECIMAL: lambda: matches(_digits_only(column), _DECIMAL),
-        FieldType.BOOLEAN: lambda: one_of(f"lower({column})", _TRUE_FALSE),
-        FieldType.PICKLIST: lambda: one_of(column, spec.picklist),
+    checks: dict[FieldType, Callable[[str], str]] = {
+        FieldType.PHONE: lambda column: _phone(column, phone_region),
+        FieldType.EMAIL: lambda column: matches(column, _EMAIL),
+        FieldType.DATE: _date,
+        FieldType.DATETIME: _date,
+        FieldType.USCC: _uscc,
+        FieldType.INTEGER: lambda column: matches(_digits_only(column), _INTEGER),
+        FieldType.DECIMAL: lambda column: matches(_digits_only(column), _DECIMAL),
+        FieldType.BOOLEAN: lambda column: one_of(f"lower({column})", _TRUE_FALSE),
+        FieldType.PICKLIST: lambda column: one_of(column, spec.picklist),
     }
-    check = checks.get(spec.type)
-    return check() if check else None
+    return checks.get(spec.type)
 
 
 def formula(column: str) -> str:
@@ -141,7 +140,7 @@ def _date(column: str) -> str:
         # A spreadsheet's serial: 10000 is 1927-05-18, 73050 is 2099-12-31.
         f"WHEN {matches(column, _SERIAL_DAY)} THEN TRY_CAST({column} AS DOUBLE) BETWEEN 10000 AND 73050 "
         f"WHEN {matches(column, _DAY + _TIME)} THEN TRY_CAST(translate({day}, '年月/.日', '----') AS DATE) IS NOT NULL "
-        "ELSE false END)"
+        f"ELSE {column} IS NULL END)"
     )
 
 
@@ -151,4 +150,6 @@ def _uscc(column: str) -> str:
         f"{pow(3, place, 31)} * (instr({literal(_USCC_ALPHABET)}, {code}[{place + 1}]) - 1)" for place in range(17)
     ]
     check = f"instr({literal(_USCC_ALPHABET)}, {code}[18]) - 1"
-    return f"(CASE WHEN {matches(code, _USCC)} THEN ({' + '.join(weighted)} + {check}) % 31 = 0 ELSE false END)"
+    return (
+        f"(CASE WHEN {matches(code, _USCC)} THEN ({' + '.join(weighted)} + {check}) % 31 = 0 ELSE {column} IS NULL END)"
+    )
