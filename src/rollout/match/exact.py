@@ -21,12 +21,11 @@ from rollout.mapping.spec import TransformStep
 from rollout.mapping.transforms import compile_steps, run_steps
 from rollout.mapping.transforms_base import TransformContext, matches
 from rollout.match.components import components
+from rollout.match.parquet import quoted, scan, write_parquet
 from rollout.match.spec import MatchKey, MatchSpec, Survivorship
 from rollout.model.finding import Finding, Level
 
 _BATCH_ROWS = 131_072
-PARQUET: dict[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
-"""How stages are written: without dictionaries it is three times as fast and the file a tenth larger."""
 _DIGITS = "0123456789"
 _FILLER = (
     "(?i)^[^\\pL\\pN]*(?:" + "|".join(f"{digit}{{2,}}" for digit in _DIGITS) + "|x{2,}|12345(?:6(?:7(?:8(?:90?)?)?)?)?"
@@ -201,24 +200,16 @@ def _too_common(key: MatchKey, values: int, rows: int, spec: MatchSpec, where: s
     )
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _scan(path: Path) -> str:
-    return "read_parquet('" + str(path).replace("'", "''") + "', file_row_number = true)"
-
-
 def _rank(connection: duckdb.DuckDBPyConnection, clean: Path, fields: Mapping[str, str], spec: MatchSpec) -> None:
     """Members in the order of survivorship; the first of each cluster survives."""
-    filled = " + ".join(f"({_quoted(column)} IS NOT NULL)::INT" for column in fields.values())
+    filled = " + ".join(f"({quoted(column)} IS NOT NULL)::INT" for column in fields.values())
     order = f"({filled}) DESC, " if spec.survivorship is Survivorship.MOST_COMPLETE else ""
     connection.execute(
         "CREATE TEMP TABLE ranked AS SELECT member.row, cluster, rule, _source_key,"  # noqa: S608
         f" row_number() OVER (PARTITION BY cluster ORDER BY {order}_priority, _source_key) AS place,"
         " place = 1 AS survivor, count(*) OVER (PARTITION BY cluster) AS members,"
-        f" {', '.join(f'{_quoted(column)} AS f{number}' for number, column in enumerate(fields.values()))}"
-        f" FROM member JOIN {_scan(clean)} AS clean ON clean.file_row_number = member.row"
+        f" {', '.join(f'{quoted(column)} AS f{number}' for number, column in enumerate(fields.values()))}"
+        f" FROM member JOIN {scan(clean)} AS clean ON clean.file_row_number = member.row"
     )
 
 
@@ -229,15 +220,15 @@ def _write_golden(
     # arg_min passes over rows whose value is null: the best row that has one.
     best = "".join(f", arg_min(f{number}, place) AS f{number}" for number, _ in numbered) if spec.fill_gaps else ""
     chosen = ", ".join(
-        (f"coalesce(clean.{_quoted(column)}, best.f{number})" if spec.fill_gaps else f"clean.{_quoted(column)}")
-        + f" AS {_quoted(name)}"
+        (f"coalesce(clean.{quoted(column)}, best.f{number})" if spec.fill_gaps else f"clean.{quoted(column)}")
+        + f" AS {quoted(name)}"
         for number, (name, column) in numbered
     )
     write_parquet(
         connection,
         f"WITH best AS (SELECT cluster{best} FROM ranked GROUP BY cluster)"  # noqa: S608
         f" SELECT {chosen}, clean._source_key AS _golden_key, coalesce(ranked.members, 1)::BIGINT AS _members"
-        f" FROM {_scan(clean)} AS clean LEFT JOIN ranked ON ranked.row = clean.file_row_number"
+        f" FROM {scan(clean)} AS clean LEFT JOIN ranked ON ranked.row = clean.file_row_number"
         " LEFT JOIN best ON best.cluster = ranked.cluster WHERE ranked.row IS NULL OR ranked.survivor",
         golden,
     )
@@ -251,16 +242,3 @@ def _write_merges(connection: duckdb.DuckDBPyConnection, merges: Path) -> None:
         " WHERE NOT lost.survivor ORDER BY 1",
         merges,
     )
-
-
-def write_parquet(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    """Run a query into a Parquet file that appears only when it is whole. Arrow writes it: it is faster at that."""
-    part = path.with_name(f".{path.name}.tmp")
-    try:
-        reader = connection.query(query).to_arrow_reader(_BATCH_ROWS)
-        with pq.ParquetWriter(part, reader.schema, **PARQUET) as writer:
-            for batch in reader:
-                writer.write_batch(batch)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

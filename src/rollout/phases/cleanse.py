@@ -13,6 +13,7 @@ from rollout.mapping.spec import SourceSpec
 from rollout.mapping.transforms import value_map_files
 from rollout.mapping.transforms_base import TransformContext
 from rollout.mapping.transforms_text import lookup_key
+from rollout.match.parquet import scan
 from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
 from rollout.phases.cleansing import EntityCleansing, EntityRules, cleanse_entity
@@ -136,7 +137,7 @@ def read_map(path: Path, key: str, value: str, *, shown: str) -> Mapping[str, st
 def ledger_rows(store: StageStore, done: EntityCleansing) -> Iterator[LedgerRow]:
     """Where each source row of an entity went: source key, disposition, golden key, reason."""
     files = {
-        kind: "read_parquet('" + str(store.root / name).replace("'", "''") + "')"
+        kind: scan(store.root / name)
         for kind, name in (
             ("golden", done.golden_file),
             ("merges", done.merges_file),

@@ -21,12 +21,14 @@ from rollout.cleanse.rules import FieldPlan, compile_mapping
 from rollout.errors import ConfigError, Fatal
 from rollout.mapping.spec import MappingSpec, OnError
 from rollout.mapping.transforms_base import TransformContext
-from rollout.match.exact import match_exact, write_parquet
+from rollout.match.exact import match_exact
+from rollout.match.parquet import scan
 from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
 from rollout.phases.context import Progress, shown
 from rollout.phases.raw import RawStage
+from rollout.phases.references import Resolver, golden_column
 from rollout.phases.stages import StageStore, StageWriter, digest, engine
 from rollout.project.spec import EntitySpec
 
@@ -151,7 +153,7 @@ class _Work:
                     self.paths["clean"],
                     golden=self.paths["golden"],
                     merges=self.paths["merges"],
-                    fields={name: _column(name) if name in spec.references else name for name in spec.fields},
+                    fields={name: golden_column(name) if name in spec.references else name for name in spec.fields},
                     spec=self.rules.match,
                     context=next(iter(self.rules.contexts.values())),
                     where=self.rules.name,
@@ -231,84 +233,22 @@ class _Work:
 
     def _resolve(self, connection: duckdb.DuckDBPyConnection, quarantine: StageWriter) -> None:
         """Parents' row keys become golden keys; rows whose parent is not there join the quarantine."""
-        references = self.rules.spec.references
-        joins = []
-        for number, (field, parent) in enumerate(references.items()):
-            self._parent_table(connection, f"parent_{number}", *self.parents[parent])
-            joins.append(f"LEFT JOIN parent_{number} AS p{number} ON p{number}.key = c.{_quoted(field)}")
-        why = {field: self._why(field, number) for number, field in enumerate(references)}
-        join = " ".join(joins)
-        chosen = ", ".join(
-            f"CASE WHEN p{number}.held = 0 THEN c.{_quoted(field)} END AS {_quoted(field)}, "
-            f"CASE WHEN p{number}.held = 0 THEN p{number}.golden END AS {_quoted(_column(field))}"
-            for number, field in enumerate(references)
-        )
-        plain = [name for name in self.rules.spec.fields if name not in references]
-        fields = ", ".join(f"c.{_quoted(name)}" for name in (*plain, *ROW_COLUMNS, "_priority"))
-        fine = " AND ".join(f"({case}) IS NULL" for case in why.values())
-        write_parquet(
-            connection,
-            f"SELECT {fields}, {chosen} FROM {_scan(self.mapped)} AS c {join} WHERE {fine}",  # noqa: S608
-            self.paths["clean"],
-        )
-        rows = ", ".join(f"c.{name}" for name in ROW_COLUMNS)
-        for field, case in why.items():
+        parents = {
+            field: parent_query(self.store.root, *self.parents[parent])
+            for field, parent in self.rules.spec.references.items()
+        }
+        dropping = {
+            field: [source for source, plans in self.plans.items() if _drops(plans, field)] for field in parents
+        }
+        resolver = Resolver(connection, parents, dropping)
+        plain = [name for name in self.rules.spec.fields if name not in parents]
+        resolver.write_resolved(self.mapped, self.paths["clean"], [*plain, *ROW_COLUMNS, "_priority"])
+        for field in parents:
             for path in (self.mapped, self.rejected):
-                found: Any = connection.query(
-                    f"SELECT {rows}, c.{_quoted(field)} AS value, {case} AS code"  # noqa: S608
-                    f" FROM {_scan(path)} AS c {join} WHERE code IS NOT NULL ORDER BY c._source_key"
-                ).to_arrow_table()
-                codes = found["code"].combine_chunks().cast(pa.string())
-                quarantine.write(
-                    problem_table(found, field, found["value"].combine_chunks().cast(pa.string()), codes).cast(
-                        empty_problems().schema
-                    )
-                )
-            self._note_dropped(connection, field, join, why)
-
-    def _parent_table(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        name: str,
-        parent: EntityCleansing,
-        raws: Mapping[str, RawStage],
-    ) -> None:
-        """Row key of the parent → golden key. ``held``: 0 fine, 1 in quarantine, 2 several records have the key."""
-        rows = " UNION ALL ".join(
-            f"SELECT _key, _source_key FROM {_scan(self.store.root / raw.file)}"  # noqa: S608
-            for raw in raws.values()
-        )
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {name} AS"  # noqa: S608
-            f" WITH member AS (SELECT _golden_key AS source_key, _golden_key AS golden_key"
-            f" FROM {_scan(self.store.root / parent.golden_file)}"
-            f" UNION ALL SELECT source_key, golden_key FROM {_scan(self.store.root / parent.merges_file)})"
-            " SELECT _key AS key, min(member.golden_key) AS golden,"
-            " CASE WHEN count(DISTINCT coalesce(member.golden_key, '?' || _source_key)) > 1 THEN 2"
-            " WHEN golden IS NULL THEN 1 ELSE 0 END AS held"
-            f" FROM ({rows}) AS row LEFT JOIN member ON member.source_key = row._source_key GROUP BY _key"
-        )
-
-    def _why(self, field: str, number: int) -> str:
-        """SQL: the reason code of a reference that cannot stay and holds its row back, else NULL."""
-        dropping = [name for name, plans in self.plans.items() if _drops(plans, field)]
-        sources = ", ".join(f"'{name}'" for name in dropping)
-        tolerated = f"WHEN c._source IN ({sources}) THEN NULL " if dropping else ""
-        return f"CASE WHEN c.{_quoted(field)} IS NULL THEN NULL {tolerated}{_held(number)} END"
-
-    def _note_dropped(
-        self, connection: duckdb.DuckDBPyConnection, field: str, join: str, why: Mapping[str, str]
-    ) -> None:
-        """Remark references that were dropped because the mapping says so."""
-        if not any(_drops(plans, field) for plans in self.plans.values()):
-            return
-        number = list(why).index(field)
-        dropped = connection.execute(
-            f"SELECT CASE {_held(number)} END AS code, count(*), min(c._source_key)"  # noqa: S608
-            f" FROM {_scan(self.mapped)} AS c {join}"
-            f" WHERE c.{_quoted(field)} IS NOT NULL AND code IS NOT NULL AND ({why[field]}) IS NULL GROUP BY 1"
-        ).fetchall()
-        self._add_remarks({(field, code, "dropped"): Remark(rows, first) for code, rows, first in dropped})
+                quarantine.write(resolver.held_back(path, field))
+            self._add_remarks(
+                {(field, code, "dropped"): remark for code, remark in resolver.dropped(self.mapped, field)}
+            )
 
     def _add_remarks(self, remarks: Mapping[tuple[str, str, str], Remark]) -> None:
         for what, remark in remarks.items():
@@ -361,24 +301,26 @@ def _check_columns(mapping: MappingSpec, raw: RawStage) -> None:
         )
 
 
+def parent_query(root: Path, parent: EntityCleansing, raws: Mapping[str, RawStage]) -> str:
+    """SQL: row key of the parent → golden key. ``held``: 0 fine, 1 in quarantine, 2 several records have the key."""
+    rows = " UNION ALL ".join(f"SELECT _key, _source_key FROM {scan(root / raw.file)}" for raw in raws.values())  # noqa: S608
+    return (
+        f"WITH member AS (SELECT _golden_key AS source_key, _golden_key AS golden_key"  # noqa: S608
+        f" FROM {scan(root / parent.golden_file)}"
+        f" UNION ALL SELECT source_key, golden_key FROM {scan(root / parent.merges_file)})"
+        " SELECT _key AS key, min(member.golden_key) AS golden,"
+        " CASE WHEN count(DISTINCT coalesce(member.golden_key, '?' || _source_key)) > 1 THEN 2"
+        " WHEN golden IS NULL THEN 1 ELSE 0 END AS held"
+        f" FROM ({rows}) AS row LEFT JOIN member ON member.source_key = row._source_key GROUP BY _key"
+    )
+
+
 def _drops(plans: tuple[FieldPlan, ...], field: str) -> bool:
     """Whether a source's mapping says that a reference which leads nowhere is dropped."""
     return any(
         plan.name == field and plan.rule is not None and plan.rule.on_error is OnError.NULL and not plan.spec.required
         for plan in plans
     )
-
-
-def _held(number: int) -> str:
-    return (
-        f"WHEN p{number}.key IS NULL THEN 'parent_missing' WHEN p{number}.held = 1 THEN 'parent_quarantined' "
-        f"WHEN p{number}.held = 2 THEN 'parent_ambiguous'"
-    )
-
-
-def _column(field: str) -> str:
-    """The clean stage's column with the golden key of a reference's parent."""
-    return f"_golden_{field}"
 
 
 def _skipped(keys: Any) -> Any:
@@ -393,16 +335,8 @@ def _count_problems(
     connection: duckdb.DuckDBPyConnection, path: Path
 ) -> tuple[int, list[tuple[str | None, str, int, str]]]:
     """Rows in quarantine, and the problems by field and code with the first row that has each."""
-    held = connection.execute(f"SELECT count(DISTINCT _source_key) FROM {_scan(path)}").fetchall()[0][0]  # noqa: S608
+    held = connection.execute(f"SELECT count(DISTINCT _source_key) FROM {scan(path)}").fetchall()[0][0]  # noqa: S608
     problems = connection.execute(
-        f"SELECT field, reason_code, count(*), min(_source_key) FROM {_scan(path)} GROUP BY 1, 2 ORDER BY 1, 2"  # noqa: S608
+        f"SELECT field, reason_code, count(*), min(_source_key) FROM {scan(path)} GROUP BY 1, 2 ORDER BY 1, 2"  # noqa: S608
     ).fetchall()
     return int(held), problems
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _scan(path: Path) -> str:
-    return "read_parquet('" + str(path).replace("'", "''") + "')"

@@ -21,11 +21,19 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 import rollout
-from rollout.match.exact import PARQUET
+from rollout.match.parquet import PARQUET
 
 STAGE_FORMAT = 1
 """Raised when stages of an older version can no longer be read."""
-_COMPUTING = ("mapping", "cleanse", "match", "phases/stages.py", "phases/raw.py", "phases/cleansing.py")
+_COMPUTING = (
+    "mapping",
+    "cleanse",
+    "match",
+    "phases/stages.py",
+    "phases/raw.py",
+    "phases/cleansing.py",
+    "phases/references.py",
+)
 
 M = TypeVar("M", bound=BaseModel)
 
