@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from rollout.assess import rules
+from rollout.assess import examples, rules
 from rollout.assess.model import (
     FieldProfile,
     FileProfile,
@@ -296,7 +296,8 @@ class _Profiler:
         if not found:
             return [], 0, 0
         shares = [
-            FormatShare(pattern=_readable(pattern), rows=n, example=mask(example)) for pattern, n, example, *_ in found
+            FormatShare(pattern=examples.readable(pattern), rows=n, example=mask(example))
+            for pattern, n, example, *_ in found
         ]
         return shares, found[0][3] - len(found), int(found[0][4])
 
@@ -316,7 +317,7 @@ class _Profiler:
 
     def _field(self, column: _Column, counts: Mapping[str, Any]) -> FieldProfile:
         place, spec = column.place, column.spec
-        formats, more, sampled = self._formats(column, masker(spec))
+        formats, more, sampled = self._formats(column, examples.masker(spec))
         listed = spec is not None and spec.type in _LISTED_TYPES and not spec.personal
         return FieldProfile(
             column=column.name,
@@ -378,30 +379,6 @@ class _Profiler:
         return int(self._row(sql, [str(self.source.path)])[0])
 
 
-def masker(spec: FieldSpec | None) -> Callable[[str], str]:
-    """How examples of a field are masked, personal or not: a column may hold anything, whatever it is mapped to."""
-    if spec is None:
-        return masking.mask_generic
-    match spec.type:
-        case FieldType.PHONE:
-            return masking.mask_phone
-        case FieldType.EMAIL:
-            return masking.mask_email
-        case FieldType.USCC:
-            return masking.mask_uscc
-        case FieldType.DATE | FieldType.DATETIME:
-            return masking.mask_date
-        case FieldType.TEXT if spec.personal:
-            return masking.mask_name
-        case _:
-            return masking.mask_generic
-
-
 def _judged_raw(rule: MappingRule, spec: FieldSpec) -> bool:
     """Whether the raw value must already fit the type: not when a value map or another transform changes it first."""
     return all(step.name in ("text", spec.type.value) for step in rule.transform)
-
-
-def _readable(pattern: str) -> str:
-    """Long runs of digits as ``9{11}``, line breaks and the like as ``↵``."""
-    return re.sub(r"9{5,}", lambda run: f"9{{{len(run.group())}}}", re.sub(r"[\x00-\x1f]+", "↵", pattern))
