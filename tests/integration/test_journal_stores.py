@@ -1,0 +1,224 @@
+"""People, audit trail, leases, token buckets, sealing: on a real database."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from sqlalchemy import text
+
+from rollout.errors import ApprovalError, ConfigError, LeaseHeld, Retryable
+from rollout.journal import audit_trail, people
+from rollout.journal.crypto import KeyRing, Sealer
+from rollout.journal.leases import Lease, hold, reserve_call
+from rollout.journal.store import Journal
+from rollout.model.finding import Finding, Level
+from rollout.model.verdict import Comparison, Criterion, Measurement, judge_gate
+
+
+@pytest.fixture
+def keys():
+    return KeyRing.parse(KeyRing.generate())
+
+
+@pytest.fixture
+def journal(pg_url, keys):
+    journal = Journal.open(pg_url, project_id="p", keys=keys)
+    yield journal
+    journal.close()
+
+
+def test_a_code_opens_only_for_its_person_and_is_not_kept(journal):
+    code = people.add(journal, "Li")
+    people.add(journal, "Wang")
+    people.check(journal, "Li", code.upper() + " ")
+    with pytest.raises(ApprovalError):
+        people.check(journal, "Wang", code)
+    with pytest.raises(ApprovalError):
+        people.check(journal, "Nobody", code)
+    with journal.transaction() as connection:
+        assert code not in str(connection.execute(text("SELECT person::text FROM person")).all())
+
+
+def test_a_new_code_takes_the_place_of_the_old_and_guessing_is_stopped(journal):
+    old = people.add(journal, "Li")
+    new = people.add(journal, "Li")
+    with pytest.raises(ApprovalError):
+        people.check(journal, "Li", old)
+    for _ in range(people.MAX_FAILURES - 1):
+        with pytest.raises(ApprovalError):
+            people.check(journal, "Li", "guess")
+    with pytest.raises(ApprovalError, match="10 times"):
+        people.check(journal, "Li", new)
+
+
+def test_a_revoked_person_decides_nothing(journal):
+    code = people.add(journal, "Li")
+    people.revoke(journal, "Li")
+    assert people.names(journal) == []
+    with pytest.raises(ApprovalError):
+        people.check(journal, "Li", code)
+    with pytest.raises(ConfigError):
+        people.revoke(journal, "Nobody")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE audit SET who = 'other' WHERE seq = 2",
+        "UPDATE audit SET detail = '{}' WHERE seq = 3",
+        "DELETE FROM audit WHERE seq = 2",
+        "UPDATE audit SET hash = repeat('0', 64) WHERE seq = 3",
+    ],
+)
+def test_the_audit_trail_shows_where_it_was_altered(journal, harm):
+    for number in range(4):
+        journal.audit("Li", "did", f"thing {number}", {"n": number})
+    with journal.transaction() as connection:
+        assert audit_trail.broken_at(connection, "p") is None
+        connection.execute(text(harm))
+    with journal.transaction() as connection:
+        assert audit_trail.broken_at(connection, "p") in (2, 3)
+
+
+def test_entries_of_several_threads_make_one_chain(journal):
+    threads = [threading.Thread(target=journal.audit, args=("Li", "did", str(n))) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with journal.transaction() as connection:
+        assert audit_trail.broken_at(connection, "p") is None
+        assert connection.execute(text("SELECT count(*) FROM audit")).scalar_one() == 12
+
+
+def test_a_lease_is_one_holder_s_and_free_afterwards(journal):
+    with hold(journal, "x", ttl_s=30) as lease:
+        with pytest.raises(LeaseHeld, match="process"), hold(journal, "x", ttl_s=30):
+            pass
+        with hold(journal, "y", ttl_s=30):
+            pass
+        with journal.transaction() as connection:
+            lease.assert_fence(connection)
+    with hold(journal, "x", ttl_s=30) as second:
+        assert second.fence > lease.fence
+        with journal.transaction() as connection, pytest.raises(LeaseHeld):
+            lease.assert_fence(connection)
+
+
+def test_the_lease_of_a_dead_process_of_this_host_is_free_at_once(journal):
+    with hold(journal, "x", ttl_s=300):
+        with journal.transaction() as connection:
+            connection.execute(text("UPDATE lease SET holder = jsonb_set(holder, '{started}', '1')"))
+        with hold(journal, "x", ttl_s=300):
+            pass
+
+
+def test_the_lease_of_another_host_lasts_until_it_runs_out(journal):
+    with hold(journal, "x", ttl_s=300):
+        with journal.transaction() as connection:
+            connection.execute(text("UPDATE lease SET holder = jsonb_set(holder, '{host}', '\"elsewhere\"')"))
+        with pytest.raises(LeaseHeld, match="elsewhere"), hold(journal, "x", ttl_s=300):
+            pass
+        with journal.transaction() as connection:
+            connection.execute(text("UPDATE lease SET expires_at = clock_timestamp() - interval '1 second'"))
+        with hold(journal, "x", ttl_s=300):
+            pass
+
+
+def test_nobody_calls_beyond_their_lease(journal):
+    lease = Lease(journal, "x", 1, ttl_s=10, deadline_s=0)
+    with pytest.raises(LeaseHeld, match="ran out"):
+        lease.check(call_timeout_s=1)
+
+
+def test_a_shared_bucket_makes_callers_queue(journal):
+    waits = [reserve_call(journal, "crm", rate_per_s=10, burst=2) for _ in range(6)]
+    assert waits[:2] == [0, 0]
+    assert waits == sorted(waits)
+    assert 0.2 <= waits[-1] <= 0.4
+    assert reserve_call(journal, "erp", rate_per_s=10, burst=2) == 0
+
+
+def test_a_sealed_value_opens_only_in_its_place_and_with_its_key(journal, pg_url):
+    sealer = journal.new_data_key()
+    sealed = sealer.seal({"name": "机密"}, "a")
+    assert journal.sealer(sealer.key_id).open(sealed, "a") == {"name": "机密"}
+    with pytest.raises(ConfigError, match="altered or moved"):
+        sealer.open(sealed, "b")
+    with pytest.raises(ConfigError, match="altered or moved"):
+        sealer.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), "a")
+    other = Journal.open(pg_url, project_id="p", keys=KeyRing.parse(KeyRing.generate()))
+    with pytest.raises(ConfigError, match="ROLLOUT_KEYS does not hold"):
+        other.sealer(sealer.key_id)
+    other.close()
+
+
+def test_a_rotated_ring_still_opens_what_the_old_key_wrapped(journal, pg_url, keys):
+    sealer = journal.new_data_key()
+    rotated = Journal.open(
+        pg_url, project_id="p", keys=KeyRing((KeyRing.parse(KeyRing.generate()).keys[0], *keys.keys))
+    )
+    assert rotated.sealer(sealer.key_id).open(sealer.seal(1, "a"), "a") == 1
+    rotated.close()
+
+
+@pytest.mark.parametrize("bad", ["", "not base64!", "c2hvcnQ="])
+def test_a_bad_key_ring_is_refused_with_a_hint(bad):
+    with pytest.raises(ConfigError) as refused:
+        KeyRing.parse(bad)
+    assert "openssl" in refused.value.hint
+
+
+def test_digests_are_equal_for_equal_values_and_meaningless_without_the_key():
+    one, other = Sealer("1", b"1" * 32), Sealer("2", b"2" * 32)
+    assert one.digest({"a": 1, "b": 2}) == one.digest({"b": 2, "a": 1})
+    assert one.digest({"a": 1}) != other.digest({"a": 1})
+
+
+def test_runs_findings_and_gates_come_back_as_they_went(journal):
+    with journal.running("assess") as run:
+        journal.add_findings(run.run_id, [Finding(id="x.y", level=Level.INFO, message="m", count=3)])
+        journal.add_findings(run.run_id, [Finding(id="x.z", level=Level.ERROR, message="n")])
+        run.summary = {"rows": 3}
+    with pytest.raises(ZeroDivisionError), journal.running("assess"):
+        raise ZeroDivisionError
+    latest = journal.latest_run("assess")
+    assert latest is not None
+    assert latest.summary == {"rows": 3}
+    assert [finding.id for finding in journal.findings(latest.run_id)] == ["x.y", "x.z"]
+    failed = journal.latest_run("assess", state="failed")
+    assert failed is not None
+    assert failed.summary == {"error": "ZeroDivisionError"}
+    gate = judge_gate(
+        "g",
+        [Criterion(metric="m", comparison=Comparison.AT_LEAST, threshold=1)],
+        [Measurement(metric="m", value=1, evidence=1)],
+    )
+    journal.record_gate(run.run_id, gate)
+    assert journal.latest_gate("g") == gate
+    assert journal.latest_gate("other") is None
+
+
+def test_projects_of_one_database_do_not_see_each_other(journal, pg_url, keys):
+    other = Journal.open(pg_url, project_id="q", keys=keys)
+    journal.replace_ledger("account", [("s:1", "golden", "s:1", None)], source_rows=1)
+    people.add(journal, "Li")
+    with journal.running("assess"):
+        pass
+    assert other.accounting() == []
+    assert people.names(other) == []
+    assert other.latest_run("assess") is None
+    other.close()
+
+
+def test_a_source_key_that_appears_twice_is_not_recorded(journal):
+    rows = [("s:1", "golden", "s:1", None), ("s:1", "merged", "s:1", None)]
+    with pytest.raises(Exception, match="duplicate key"):
+        journal.replace_ledger("account", rows, source_rows=2)
+    assert journal.accounting() == []
+
+
+def test_a_database_that_is_down_is_said_so():
+    with pytest.raises(Retryable, match="cannot be used"):
+        Journal.open("postgresql://u@127.0.0.1:9/x", project_id="p", keys=KeyRing.parse(KeyRing.generate()))
