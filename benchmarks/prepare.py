@@ -21,7 +21,7 @@ import psycopg
 from psycopg import sql
 
 from rollout.project import postgres
-from rollout.testbed.demodata.generate import ACCOUNT_COLUMNS
+from rollout.testbed.demodata.dataset import ACCOUNT_COLUMNS
 from rollout.testbed.demodata.rows import BLOCK_ROWS, make_block
 
 ROWS = 1_000_000

@@ -9,6 +9,6 @@ person) and ``truth/defects.csv`` (row, field, what is wrong with it; codes in `
 
 from __future__ import annotations
 
-from rollout.testbed.demodata.generate import MAX_ACCOUNTS, MIN_ACCOUNTS, DemoData, generate, read_names
+from rollout.testbed.demodata.dataset import MAX_ACCOUNTS, MIN_ACCOUNTS, DemoData, generate, read_names
 
 __all__ = ["MAX_ACCOUNTS", "MIN_ACCOUNTS", "DemoData", "generate", "read_names"]
