@@ -86,15 +86,19 @@ def _run(services: Services) -> int:
 def _watch(services: Services) -> int:
     """Look at the services until one of them is gone."""
     watched = [record for record in services.processes.all_running() if record.name != UI]
+    database = postgres.status(services.workspace.postgres)
     while True:
         time.sleep(LOOK_EVERY_S)
+        if database.running and not postgres.status(services.workspace.postgres).running:
+            return _told("postgresql", database.pid, services.workspace.postgres / "server.log")
         for record in watched:
             if record.process() is None:
-                log = services.processes.logs / f"{record.name}.log"
-                console.print(
-                    f"[red]{record.name} (pid {record.pid}) ended on its own; its log: {log}[/]", highlight=False
-                )
-                return 3
+                return _told(record.name, record.pid, services.processes.logs / f"{record.name}.log")
+
+
+def _told(name: str, pid: int | None, log: Path) -> int:
+    console.print(f"[red]{name} (pid {pid}) ended on its own; its log: {log}[/]", highlight=False)
+    return 3
 
 
 def _show(records: list[Record]) -> None:

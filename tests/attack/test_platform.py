@@ -1,0 +1,190 @@
+"""`make ui` and `make stop`: everything comes up, is seen in a real browser, and goes down without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import pytest
+
+from rollout.project import postgres
+from rollout.testbed.demodata import generate
+
+pytestmark = [pytest.mark.attack, pytest.mark.xdist_group("platform")]
+ROOT = Path(__file__).resolve().parents[2]
+WAIT_S = 240
+DEPLOYMENTS = {"assess", "cleanse", "plan", "approve-plan", "import", "verify", "rollout"}
+
+
+class Platform:
+    """`make ui` on a project of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.workspace = folder / ".rollout"
+        self.output = folder / "ui.txt"
+        self.home = folder.parent / "home"
+        self.home.mkdir(exist_ok=True)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def script(self, name: str) -> list[str]:
+        return [sys.executable, str(ROOT / "ops" / f"{name}.py"), "--project", str(self.folder)]
+
+    def start(self) -> None:
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                self.script("ui"),
+                stdout=output,
+                stderr=output,
+                cwd=self.folder,
+                env=os.environ | {"HOME": str(self.home)},
+            )
+        deadline = time.monotonic() + WAIT_S
+        while "in a browser" not in self.said():
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.5)
+
+    def said(self) -> str:
+        return self.output.read_text(encoding="utf-8")
+
+    def record(self, name: str) -> dict:
+        return json.loads((self.workspace / "services" / f"{name}.json").read_text(encoding="utf-8"))
+
+    def processes(self) -> list[psutil.Process]:
+        """What ui.py runs, and all of its children's children."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(WAIT_S)
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One project for all, so that its databases are made once."""
+    folder = tmp_path_factory.mktemp("platform") / "company"
+    shutil.copytree(ROOT / "demo", folder, ignore=shutil.ignore_patterns(".rollout", "legacy"))
+    generate(folder / "legacy", accounts=200, seed=5)
+    return folder
+
+
+@pytest.fixture
+def platform(company: Path) -> Iterator[Platform]:
+    platform = Platform(company)
+    yield platform
+    if platform.process and platform.process.poll() is None:
+        platform.end(signal.SIGTERM)
+    subprocess.run(platform.script("stop"), check=True, capture_output=True)
+
+
+def get(url: str, path: str) -> httpx.Response:
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        return client.post(url + path, json={}) if path.endswith("filter") else client.get(url + path)
+
+
+def test_everything_comes_up_tells_a_second_one_and_goes_down_on_ctrl_c(platform):
+    platform.start()
+    prefect = platform.record("prefect-server")["address"]
+    assert {entry["name"] for entry in get(prefect, "/api/deployments/filter").json()} == DEPLOYMENTS
+    assert urlsplit(prefect).hostname == "127.0.0.1"
+    assert list(platform.home.iterdir()) == [], "nothing is written to the user's home folder"
+
+    second = subprocess.run(platform.script("ui"), capture_output=True, text=True, check=False)
+    assert second.returncode == 0
+    assert "runs already" in second.stdout
+    assert prefect in second.stdout
+
+    running = platform.processes()
+    assert len(running) >= 4
+    assert platform.end(signal.SIGINT) == 0, platform.said()
+    assert "stopped: prefect-worker, prefect-server, reports, testbed-crm, postgresql" in platform.said()
+    assert [process for process in running if process.is_running()] == []
+    assert not postgres.status(platform.workspace / "postgres").running
+    assert list((platform.workspace / "services").glob("*.json")) == []
+
+
+def test_a_service_that_dies_is_named_with_its_log_and_the_rest_is_stopped(platform):
+    platform.start()
+    os.kill(platform.record("testbed-crm")["pid"], signal.SIGKILL)
+    assert platform.process.wait(WAIT_S) == 3
+    said = platform.said().replace("\n", "")
+    assert "testbed-crm" in said
+    assert "ended on its own; its log:" in said
+    assert str(platform.workspace / "logs" / "testbed-crm.log") in said
+    assert not postgres.status(platform.workspace / "postgres").running
+
+
+def test_a_database_that_dies_is_named_too(platform):
+    platform.start()
+    server = postgres.status(platform.workspace / "postgres")
+    psutil.Process(server.pid).send_signal(signal.SIGINT)  # its own "fast" shutdown, asked for by somebody else
+    assert platform.process.wait(WAIT_S) == 3
+    assert "postgresql" in platform.said()
+    assert str(platform.workspace / "postgres" / "server.log") in platform.said().replace("\n", "")
+
+
+def test_stop_ends_a_platform_whose_script_was_killed(platform):
+    platform.start()
+    running = platform.processes()
+    platform.end(signal.SIGKILL)
+    assert all(process.is_running() for process in running[:1])
+    done = subprocess.run(platform.script("stop"), capture_output=True, text=True, check=True)
+    assert "prefect-worker, prefect-server, reports, testbed-crm, postgresql" in done.stdout.replace("\n", " ")
+    _, alive = psutil.wait_procs(running, timeout=30)
+    assert alive == []
+
+
+@pytest.mark.skipif(not shutil.which("chromedriver"), reason="no chromedriver on this machine")
+def test_a_browser_sees_the_deployments_and_asks_nobody_else_for_anything(platform, tmp_path):
+    from selenium import webdriver
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    platform.start()
+    address = platform.record("prefect-server")["address"]
+    options = webdriver.ChromeOptions()
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'browser'}",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    driver = webdriver.Chrome(
+        service=webdriver.ChromeService(executable_path=shutil.which("chromedriver")), options=options
+    )
+    try:
+        wait = WebDriverWait(driver, 60)
+        driver.get(f"{address}/deployments")
+        wait.until(lambda seen: all(name in seen.page_source for name in DEPLOYMENTS))
+        form = get(address, "/api/deployments/name/approve/approve-plan").json()["id"]
+        driver.get(f"{address}/v2/deployments/deployment/{form}/run")
+        wait.until(lambda seen: "个人代码" in seen.page_source)
+        assert len(driver.find_elements(By.CSS_SELECTOR, "input[type=password]")) == 1
+        requests = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+        asked = [
+            message["params"]["request"]["url"]
+            for message in requests
+            if message["method"] == "Network.requestWillBeSent"
+        ]
+        hosts = {urlsplit(url).hostname for url in asked if urlsplit(url).scheme in {"http", "https", "ws", "wss"}}
+        assert hosts == {"127.0.0.1"}
+    finally:
+        driver.quit()
