@@ -80,6 +80,21 @@ class Ledger:
                 copy.write_row((self._project_id, entity, wave, *row))
         analyze(connection, schema.source_row)
 
+    def held_back(self, connection: Connection, *, wave: str) -> list[tuple[str, Bucket, str, int]]:
+        """Source rows that never came to a plan: entity, bucket, reason code, rows; most rows first.
+
+        A row that is held back for several reasons counts under each.
+        """
+        rows = connection.execute(
+            text(
+                "SELECT entity, disposition, reason, count(*) AS rows"
+                " FROM source_row, unnest(string_to_array(reason_code, ',')) AS reason WHERE project_id = :project AND wave = :wave"
+                " AND disposition IN ('quarantined', 'skipped') GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 3"
+            ),
+            {"project": self._project_id, "wave": wave},
+        )
+        return [(row.entity, DISPOSITIONS[row.disposition], row.reason, row.rows) for row in rows]
+
     def accounting(self, connection: Connection, target: str | None, *, wave: str) -> list[Accounting]:
         """The conservation table after the latest load into ``target`` (None: into any)."""
         parameters = {"project": self._project_id, "target": target, "wave": wave}

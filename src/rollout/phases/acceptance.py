@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rollout.journal.ledger import Ledger
 from rollout.journal.plans import PlanRecord, Plans
 from rollout.model.finding import Finding
 from rollout.model.outcome import Bucket
@@ -40,6 +41,7 @@ def write_acceptance(
     with context.journal.transaction() as connection:
         approval = plans.approval(connection, plan)
         reasons = plans.reasons(connection, plan.plan_id)
+        held_back = Ledger(context.journal.project_id).held_back(connection, wave=plan.wave)
     document = Acceptance(
         project=spec.project.name,
         company=spec.report.company or spec.project.name,
@@ -67,8 +69,12 @@ def write_acceptance(
             SampleFigures(entity=name, **sample.model_dump(include=set(SampleFigures.model_fields)))
             for name, sample in samples.items()
         ),
-        reasons=tuple(
-            _reason(entity, reason, rows) for entity, found in reasons.items() for reason, rows in found.items()
+        reasons=(
+            *(_reason(entity, reason, rows) for entity, found in reasons.items() for reason, rows in found.items()),
+            *(
+                ReasonCount(entity=entity, bucket=bucket, reason_code=code, rows=rows)
+                for entity, bucket, code, rows in held_back
+            ),
         ),
         findings=tuple(findings),
     )
