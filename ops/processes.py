@@ -20,6 +20,7 @@ import psutil
 
 STOP_TIMEOUT_S = 15.0
 POLL_S = 0.1
+COMMAND_LINE_TIMEOUT_S = 2.0
 START_TOLERANCE_S = 5.0
 """Start times are counted from the system's start, which is itself known to a second or so and moves with the clock."""
 LAST_PORT = 32_767
@@ -87,7 +88,7 @@ class Processes:
     def remember(self, name: str, pid: int, address: str) -> Record:
         """Record a process, this one or a child."""
         process = psutil.Process(pid)
-        record = Record(name, pid, process.create_time(), tuple(process.cmdline()), address)
+        record = Record(name, pid, process.create_time(), _command_line(process), address)
         draft = self.folder / f"{name}.{pid}.draft"
         draft.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
         draft.replace(self.folder / f"{name}.json")
@@ -156,6 +157,14 @@ class Processes:
         self.forget(name)
         if child := self._children.pop(name, None):
             child.poll()  # tells the object what the process list already knows
+
+
+def _command_line(process: psutil.Process) -> tuple[str, ...]:
+    """A process's command line. Just after its start it is empty for a moment, and a record without it fits nobody."""
+    deadline = time.monotonic() + COMMAND_LINE_TIMEOUT_S
+    while not (command := process.cmdline()) and time.monotonic() < deadline:
+        time.sleep(POLL_S / 10)
+    return tuple(command)
 
 
 def stop_tree(pid: int) -> None:

@@ -117,3 +117,14 @@ def test_a_free_port_is_one_that_nobody_listens_on():
         taken.bind(("127.0.0.1", port))
         taken.listen()
         assert port < free_port(port) <= LAST_PORT
+
+
+def test_a_process_that_has_only_just_begun_is_recorded_with_its_command_line(processes):
+    command = (sys.executable, "-c", "import time; time.sleep(600)")
+    for _ in range(60):  # about one in fifteen has no command line yet when it is looked at
+        child = subprocess.Popen(command)
+        try:
+            assert processes.remember("thing", child.pid, "").command == command
+        finally:
+            child.kill()
+            child.wait()
