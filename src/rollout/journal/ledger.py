@@ -88,7 +88,8 @@ class Ledger:
         rows = connection.execute(
             text(
                 "SELECT entity, disposition, reason, count(*) AS rows"
-                " FROM source_row, unnest(string_to_array(reason_code, ',')) AS reason WHERE project_id = :project AND wave = :wave"
+                " FROM source_row, unnest(string_to_array(reason_code, ',')) AS reason"
+                " WHERE project_id = :project AND wave = :wave"
                 " AND disposition IN ('quarantined', 'skipped') GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 3"
             ),
             {"project": self._project_id, "wave": wave},
