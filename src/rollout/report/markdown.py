@@ -14,7 +14,7 @@ from rollout.report import figures
 from rollout.report.acceptance import BUCKETS, observed, threshold, total
 from rollout.report.messages import messages
 
-_MARKS = {Verdict.PASS: "✅", Verdict.FAIL: "❌", Verdict.INCONCLUSIVE: "❔"}
+_MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~&])")
 
 
@@ -29,7 +29,7 @@ def conservation_table(
         [t(f"bucket.{name}"), *(figures.number(getattr(entity, name)) for entity in accounting)] for name in BUCKETS
     ]
     lines.append(
-        [t("bucket.sum"), *(f"{figures.number(total(e))} {'✅' if e.accounted else '❌'}" for e in accounting)]
+        [t("bucket.sum"), *(f"{figures.number(total(e))} {'✓' if e.accounted else '✗'}" for e in accounting)]
     )
     return _table([t("column.bucket"), *names], lines, numbers_from=1)
 

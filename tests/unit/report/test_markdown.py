@@ -18,13 +18,13 @@ def test_the_conservation_table_has_every_bucket_and_says_whether_it_adds_up():
     assert lines[1] == "| --- | ---: | ---: |"
     assert lines[2] == "| 源数据 | 1,200 | 3 |"
     assert len(lines) == 2 + 1 + 12 + 1
-    assert lines[-1] == "| 合计 | 1,200 ✅ | 0 ❌ |"
+    assert lines[-1] == "| 合计 | 1,200 ✓ | 0 ✗ |"
 
 
 def test_the_gate_table_names_verdict_and_thresholds():
     table = markdown.gate_table(acceptance().gates[0], "en")
-    assert table.startswith("### Load gate: ✅ Pass\n")
-    assert "| Load success | 99.53 % | ≥ 99 % | 5,000 | blocking | ✅ Pass |" in table
+    assert table.startswith("### Load gate: ✓ Pass\n")
+    assert "| Load success | 99.53 % | ≥ 99 % | 5,000 | blocking | ✓ Pass |" in table
 
 
 def test_findings_are_sorted_escaped_and_limited():
