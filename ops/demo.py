@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from processes import ServiceError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from services import PREFECT, ROOT, TESTBED, UI, Services
 
@@ -28,7 +29,6 @@ from rollout.phases.context import open_context
 from rollout.phases.verify import VerifySummary
 from rollout.project.loader import load_project
 from rollout.project.local_env import read_local_env, write_local_env
-from rollout.testbed.demodata import generate
 
 if TYPE_CHECKING:
     from prefect import State
@@ -37,7 +37,6 @@ PROJECT = ROOT / "demo"
 PERSON = "演示负责人 (demo)"
 CODE = "ROLLOUT_DEMO_CODE"
 REASON = "demo on made-up data: approved by the script that made the data"
-ACCOUNTS, SEED = 2_000, 7
 console = Console(highlight=False)
 
 
@@ -49,9 +48,8 @@ def main() -> int:
     """Run the demo. Answers the exit code: 0 only if every gate is PASS."""
     begun_s = time.monotonic()
     console.rule("恒泰精工 · Hengtai Precision: a made-up company, all its data is generated")
-    services = Services.of(PROJECT)
     try:
-        _make_data()
+        services = Services.of(PROJECT)
         with console.status("starting PostgreSQL, the testbed CRM and Prefect …"):
             services.start_database()
             with ThreadPoolExecutor(1) as pool:
@@ -64,18 +62,15 @@ def main() -> int:
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"  # its logs are shown in its own pages
         summary = _run_phases(services)
     except (RolloutError, ServiceError, DemoError) as error:
-        console.print(f"[red]{error}[/]")
+        console.print(str(error), style="red", markup=False)
         return getattr(error, "exit_code", 1)
+    except KeyboardInterrupt:
+        console.print(
+            "\ninterrupted; what was done is kept: `make demo` goes on from there, `make stop` ends what runs"
+        )
+        return 130
     _show_end(services, summary, time.monotonic() - begun_s)
     return 0 if all(gate.verdict is Verdict.PASS for gate in summary.gates) else 1
-
-
-def _make_data() -> None:
-    """The legacy files, the same on every machine; those that exist are left as they are."""
-    if (PROJECT / "legacy").is_dir():
-        return
-    generate(PROJECT / "legacy", accounts=ACCOUNTS, seed=SEED)
-    console.print(f"✓ legacy files of {ACCOUNTS:,} customers in {PROJECT / 'legacy'}")
 
 
 def _approver() -> str:
@@ -121,7 +116,8 @@ def _phase(name: str, flow: Callable[..., State[Any]], options: Any) -> Any:
     with console.status(f"{name} …"):
         state = flow(options, return_state=True)
     mark = "[green]✓[/]" if state.is_completed() else "[red]✗[/]"
-    console.print(f"{mark} {name:8} {time.monotonic() - begun_s:5.1f} s  {state.message or state.name}")
+    said = escape(state.message or state.name)
+    console.print(f"{mark} {name:8} {time.monotonic() - begun_s:5.1f} s  {said}")
     summary = state.result(raise_on_failure=False)
     if state.is_failed() and not isinstance(summary, VerifySummary):
         raise DemoError(f"{name} ended as {state.name}: {state.message}")

@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 POOL = "rollout"
 PREFECT, WORKER, TESTBED, REPORTS, UI = "prefect-server", "prefect-worker", "testbed-crm", "reports", "ui"
 PREFECT_PORT, TESTBED_PORT, REPORTS_PORT = 4200, 8040, 8060
+REPORTS_URL = "ROLLOUT_REPORTS_URL"
 START_TIMEOUT_S = 120.0
 UI_ANALYTICS_KEY = b"c97dd2acbf306ab7bf54aca0aeb7ffa1"
 TESTBED_CONNECTOR = "crm_testbed"
@@ -91,11 +92,11 @@ class Services:
         """The server of the workspace's reports, below a secret path."""
         if record := self.processes.running(REPORTS):
             return record, False
-        known = urlsplit(read_local_env(self.workspace.root).get("ROLLOUT_REPORTS_URL", ""))
+        known = urlsplit(self._reports_url())
         port = free_port(known.port or REPORTS_PORT)
-        token = known.path.strip("/") or secrets.token_urlsafe(24)
+        token = known.path.strip("/")
         url = f"http://127.0.0.1:{port}/{token}"
-        write_local_env(self.workspace.root, {"ROLLOUT_REPORTS_URL": url})
+        write_local_env(self.workspace.root, {REPORTS_URL: url})
         record = self.processes.start(
             REPORTS,
             [sys.executable, str(ROOT / "ops" / "report_server.py"), str(self.workspace.reports), str(port)],
@@ -173,6 +174,7 @@ class Services:
     def prefect_environment(self, url: str) -> dict[str, str]:
         """The environment of everything that runs Prefect: at home in the workspace, silent to the outside."""
         self._prefect_home.mkdir(mode=0o700, exist_ok=True)
+        self._reports_url()
         return self._environment(
             PREFECT_HOME=str(self._prefect_home),
             PREFECT_UI_STATIC_DIRECTORY=str(self._prefect_home / "ui"),
@@ -185,6 +187,14 @@ class Services:
             ROLLOUT_PROJECT=str(self.project.root),
             **read_local_env(self.workspace.root),
         )
+
+    def _reports_url(self) -> str:
+        """Where reports are or will be served, settled once: links in artifacts stay good from start to start."""
+        url = read_local_env(self.workspace.root).get(REPORTS_URL)
+        if url is None:
+            url = f"http://127.0.0.1:{free_port(REPORTS_PORT)}/{secrets.token_urlsafe(24)}"
+            write_local_env(self.workspace.root, {REPORTS_URL: url})
+        return url
 
     @property
     def _prefect_home(self) -> Path:

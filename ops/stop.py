@@ -31,7 +31,7 @@ def main() -> int:
         if postgres.stop(services.workspace.postgres):
             stopped.append("postgresql")
     except (RolloutError, ServiceError) as error:
-        console.print(f"[red]{error}[/]")
+        console.print(str(error), style="red", markup=False)
         return getattr(error, "exit_code", 3)
     console.print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
     return 0

@@ -46,7 +46,7 @@ def main() -> int:
         with _stop_signals():
             return _run(services)
     except (RolloutError, ServiceError) as error:
-        console.print(f"[red]{error}[/]", highlight=False)
+        console.print(str(error), style="red", markup=False, highlight=False)
         return getattr(error, "exit_code", 3)
 
 
@@ -97,7 +97,13 @@ def _watch(services: Services) -> int:
 
 
 def _told(name: str, pid: int | None, log: Path) -> int:
-    console.print(f"[red]{name} (pid {pid}) ended on its own; its log: {log}[/]", highlight=False)
+    console.print(
+        f"{name} (pid {pid}) ended on its own; its log: {log}",
+        style="red",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     return 3
 
 
