@@ -63,12 +63,16 @@ def phone(values: Any, args: PhoneArgs, context: TransformContext) -> Coded:
     """E.164, extension after ``;ext=``. Of several numbers in a cell the first valid one is taken, with a remark."""
     region = args.region or context.phone_region
     area_code = args.area_code or ""
-    if region == "CN":
-        values = pc.replace_substring_regex(values, _MOBILE_CN, r"+86\1\2\3")
-        values = pc.replace_substring_regex(values, _LANDLINE_CN, r"+86\1\2\3")
-        values = pc.replace_substring_regex(values, _EXTENSION_CN, r"+86\1\2\3;ext=\4")
-    todo = pending(values, matches(values, _CANONICAL_CN))
-    return by_scalar(values, lambda cell: phone_one(cell, region, area_code), todo)
+    if region != "CN":
+        return by_scalar(values, lambda cell: phone_one(cell, region, area_code))
+    values = pc.replace_substring_regex(values, _MOBILE_CN, r"+86\1\2\3")
+    todo = pending(values, matches(values, r"^\+861[3-9]\d{9}$"))
+    rest = pc.replace_substring_regex(values.filter(todo), _LANDLINE_CN, r"+86\1\2\3")
+    rest = pc.replace_substring_regex(rest, _EXTENSION_CN, r"+86\1\2\3;ext=\4")
+    odd = pending(rest, matches(rest, _CANONICAL_CN))
+    coded = by_scalar(rest, lambda cell: phone_one(cell, region, area_code), odd)
+    out = pc.replace_with_mask(values, todo, coded.values)
+    return Coded(out, None if coded.codes is None else pc.replace_with_mask(nulls(len(values)), todo, coded.codes))
 
 
 @lru_cache(maxsize=65_536)
