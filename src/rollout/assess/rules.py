@@ -6,7 +6,10 @@ decide in the end; USCC check digits and calendar dates are exact here too. Regu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+
+import phonenumbers
 
 from rollout.model.entity import FieldSpec, FieldType
 
@@ -77,7 +80,8 @@ def validity(spec: FieldSpec, *, phone_region: str) -> Callable[[str], str] | No
 
     Args:
         spec: The mapped field.
-        phone_region: Region of numbers without country code; outside CN only the number of digits is judged.
+        phone_region: Region of numbers without country code; outside CN only the number of digits is judged, by what
+            the region's numbering plan allows with an area code.
 
     Returns:
         A function from an SQL expression (the trimmed value) to a boolean SQL expression that is never false for
@@ -129,8 +133,18 @@ def _digits_only(column: str) -> str:
 
 def _phone(column: str, region: str) -> str:
     bare = f"lower(translate({column}, ' -()（）.　', ''))"
-    national = _CHINA if region == "CN" else r"\d{7,15}"
+    national = _CHINA if region == "CN" else _national(region)
     return matches(bare, f"(?:{national}|{_ABROAD}){_EXTENSION}")
+
+
+def _national(region: str) -> str:
+    """Numbers of a region that can be dialled from anywhere in it, with or without country code or trunk prefix."""
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    if metadata is None:
+        return r"\d{7,15}"
+    lengths = "|".join(rf"\d{{{length}}}" for length in metadata.general_desc.possible_length)
+    trunk = f"(?:{re.escape(metadata.national_prefix)})?" if metadata.national_prefix else ""
+    return rf"(?:(?:\+|00)?{metadata.country_code})?{trunk}(?:{lengths})"
 
 
 def _date(column: str) -> str:
