@@ -30,7 +30,7 @@ def run(name, cells):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(cells=CELLS)
 def test_normalising_canonical_text_changes_nothing(name, cells):
     values, _ = run(name, cells)
@@ -41,7 +41,7 @@ def test_normalising_canonical_text_changes_nothing(name, cells):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(cells=CELLS)
 def test_no_value_vanishes_without_a_documented_code(name, cells):
     values, codes = run(name, cells)
@@ -51,6 +51,7 @@ def test_no_value_vanishes_without_a_documented_code(name, cells):
         assert code is None or code in REASONS
 
 
+@settings(deadline=None)
 @given(
     st.text(oracle._alphabet, min_size=2, max_size=2),
     st.text("0123456789", min_size=6, max_size=6),
@@ -64,6 +65,7 @@ def test_uscc_agrees_with_stdnum(kind, region, rest):
     assert codes == [None if right else "uscc_check_digit", None]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 17), st.sampled_from(oracle._alphabet))
 def test_one_wrong_character_of_a_uscc_never_passes(place, character):
     code = "91110000600037341L"
@@ -72,7 +74,7 @@ def test_one_wrong_character_of_a_uscc_never_passes(place, character):
     assert values == [wrong if wrong == code else None]
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.from_regex(re.compile(r"0(?:10|2[0-57-9]|[3-9][0-9]{2})-?[2-8][0-9]{6,7}"), fullmatch=True))
 def test_land_lines_agree_with_phonenumbers(cell):
     number = phonenumbers.parse(cell, "CN")
@@ -83,6 +85,7 @@ def test_land_lines_agree_with_phonenumbers(cell):
     assert values == [e164 if valid or re.fullmatch(r"\+861[3-9]\d{9}", e164) else None]
 
 
+@settings(deadline=None)
 @given(st.dates(min_value=pd.Timestamp("1954-10-03").date(), max_value=pd.Timestamp("2118-01-01").date()))
 def test_every_spelling_of_a_day_is_that_day(day):
     serial = (day - pd.Timestamp("1899-12-30").date()).days

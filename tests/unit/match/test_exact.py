@@ -152,6 +152,7 @@ def test_nothing_vanishes_and_merges_point_to_golden_records(tmp_path_factory, r
     assert (result.golden, result.merged) == (len(kept), len(gone))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.data())
 def test_components_agree_with_union_find(nodes, data):
     node = st.integers(0, nodes - 1)
