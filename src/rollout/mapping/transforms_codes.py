@@ -90,10 +90,10 @@ def phone_one(cell: str, region: str, area_code: str = "") -> tuple[str | None, 
 
 def _number(text: str, region: str, area_code: str) -> tuple[str | None, str | None]:
     digits = re.sub(r"[ ()（）.\-]", "", re.sub(r"\.0$", "", text))
-    if region == "CN" and _LOCAL_CN.match(digits):
+    if _local_only(digits, region):
         if not area_code:
             return None, "phone_no_area_code"
-        text = area_code + digits
+        text = digits = area_code + digits
     for reading in (text.replace("转", " ext ").replace("分机", " ext "), digits):
         try:
             number = phonenumbers.parse(reading, region)
@@ -104,6 +104,18 @@ def _number(text: str, region: str, area_code: str) -> tuple[str | None, str | N
             extension = number.extension if number.extension and _SHORT_EXTENSION.match(number.extension) else ""
             return f"{e164};ext={extension}" if extension else e164, None
     return None, "phone_invalid"
+
+
+def _local_only(digits: str, region: str) -> bool:
+    """Whether these digits can only be dialled within one area of the region."""
+    if region == "CN":
+        return _LOCAL_CN.match(digits) is not None
+    try:
+        number = phonenumbers.parse(digits, region)
+    except phonenumbers.NumberParseException:
+        return False
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    return bool(reason == phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY)
 
 
 # --- e-mail ----------------------------------------------------------------------------------------------------------

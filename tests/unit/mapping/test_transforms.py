@@ -274,6 +274,11 @@ def test_an_area_code_completes_local_numbers():
     assert run("phone", ["6234 5678"], area_code="021") == [("+862162345678", None)]
 
 
+def test_local_numbers_of_other_regions():
+    assert run("phone", ["226-2649"], region="US") == [(None, "phone_no_area_code")]
+    assert run("phone", ["226-2649"], region="US", area_code="773") == [("+17732262649", None)]
+
+
 def test_region_of_a_mapping_rule_wins():
     assert run("phone", ["(212) 555-0123"], region="US") == [("+12125550123", None)]
 
