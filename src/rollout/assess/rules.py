@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import phonenumbers
 
@@ -139,12 +140,13 @@ def _phone(column: str, region: str) -> str:
 
 def _national(region: str) -> str:
     """Numbers of a region that can be dialled from anywhere in it, with or without country code or trunk prefix."""
-    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    metadata: Any = phonenumbers.PhoneMetadata.metadata_for_region(region)
     if metadata is None:
         return r"\d{7,15}"
     lengths = "|".join(rf"\d{{{length}}}" for length in metadata.general_desc.possible_length)
     trunk = f"(?:{re.escape(metadata.national_prefix)})?" if metadata.national_prefix else ""
-    return rf"(?:(?:\+|00)?{metadata.country_code})?{trunk}(?:{lengths})"
+    own = rf"(?:(?:\+|00)?{metadata.country_code})?{trunk}(?:{lengths})"
+    return rf"{own}|(?:\+|00)86(?:{_MOBILE}|{_FIXED})"
 
 
 def _date(column: str) -> str:
