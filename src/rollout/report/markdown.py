@@ -28,9 +28,7 @@ def conservation_table(
     lines += [
         [t(f"bucket.{name}"), *(figures.number(getattr(entity, name)) for entity in accounting)] for name in BUCKETS
     ]
-    lines.append(
-        [t("bucket.sum"), *(f"{figures.number(total(e))} {'✓' if e.accounted else '✗'}" for e in accounting)]
-    )
+    lines.append([t("bucket.sum"), *(f"{figures.number(total(e))} {'✓' if e.accounted else '✗'}" for e in accounting)])
     return _table([t("column.bucket"), *names], lines, numbers_from=1)
 
 
