@@ -1,0 +1,236 @@
+"""What the READMEs say: complete, the same in both languages, and every command in them is executed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from rollout.cli.app import DEFECT, INTERRUPTED, USAGE, VERBS
+from rollout.model.outcome import Bucket
+
+ROOT = Path(__file__).parents[2]
+READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
+NOT_EXECUTED = {
+    "make test": "it is what runs this file",
+    ". .venv/bin/activate": "here the environment's PATH is set instead",
+}
+PLATFORM = ["make demo", "make ui", "make stop"]
+"""Executed by the test marked `attack`, on a fresh clone."""
+OF_THE_DEMO = ".venv/bin/rollout --project demo "
+INSTALL_S, DEMO_S, UI_S, COMMAND_S = 900, 300, 240, 180
+
+
+def commands(text: str) -> list[str]:
+    """The commands in a README's `sh` blocks, in order; a here-document belongs to its command."""
+    found: list[str] = []
+    for block in re.findall(r"^```sh\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE):
+        lines = iter(block.splitlines())
+        for line in lines:
+            if end := re.search(r"<<'(\w+)'$", line):
+                inner = [line]
+                while inner[-1] != end[1]:
+                    inner.append(next(lines))
+                found.append("\n".join(inner))
+            elif line.strip():
+                found.append(line)
+    return found
+
+
+COMMANDS = commands(READMES[0].read_text(encoding="utf-8"))
+DEMO = [command for command in COMMANDS if command.startswith(OF_THE_DEMO)]
+OWN = [command for command in COMMANDS if command not in {*DEMO, *PLATFORM, *NOT_EXECUTED}]
+
+
+@pytest.fixture(params=READMES, ids=lambda path: path.name)
+def text(request: pytest.FixtureRequest) -> str:
+    return request.param.read_text(encoding="utf-8")
+
+
+def test_both_languages_carry_the_same_commands() -> None:
+    assert commands(READMES[1].read_text(encoding="utf-8")) == COMMANDS
+
+
+def test_every_command_is_executed_or_excused() -> None:
+    assert set(PLATFORM) | set(NOT_EXECUTED) < set(COMMANDS)
+    assert DEMO
+    assert all(re.match(r"rollout |cd |cat > ", command) for command in OWN), OWN
+
+
+def test_every_verb_deployment_make_target_and_row_outcome_is_told(text: str) -> None:
+    deployments = [entry["name"] for entry in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]]
+    targets = re.findall(r"^(\w+):.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert [verb for verb in VERBS if not re.search(rf"rollout {verb}\b", text)] == []
+    assert [name for name in deployments if f"`{name}`" not in text] == []
+    assert [name for name in targets if f"`{name}`" not in text and f"make {name}" not in text] == []
+    assert [bucket for bucket in Bucket if bucket.value not in text] == []
+
+
+def test_every_environment_variable_is_told_and_exists(text: str) -> None:
+    files = [path for folder in ("src", "ops", "flows", "tests") for path in (ROOT / folder).rglob("*.py")]
+    sources = {path: path.read_text(encoding="utf-8") for path in files if path != Path(__file__)}
+    read = {
+        name
+        for path, source in sources.items()
+        if "tests" not in path.relative_to(ROOT).parts or path.name == "conftest.py"
+        for name in re.findall(r"[\"'](ROLLOUT_[A-Z_]+)[\"']", source)
+    }
+    told = set(re.findall(r"ROLLOUT_[A-Z_]+", text))
+    assert read - told == set()
+    assert {name for name in told if not any(name in source for source in sources.values())} == set()
+
+
+def test_every_exit_code_is_told(text: str) -> None:
+    codes = re.findall(r"^\| (\d+) \|", text, flags=re.MULTILINE)
+    assert [int(code) for code in codes] == [0, 1, USAGE, 3, DEFECT, INTERRUPTED]
+
+
+def test_links_lead_somewhere_and_nothing_is_told_of_the_machine_it_was_written_on(text: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert (
+        re.findall(r"(?<![\w.])/(?:work|tmp|root|home|opt|Users)/\S*|pypi\S*|https?://(?!127\.0\.0\.1)\S+", text) == []
+    )
+
+
+@pytest.fixture
+def shell(tmp_path: Path, make_rollout) -> Callable[[str], str]:
+    """Runs README commands one after another, as a shell in a checkout does: `demo` and `.venv` are at hand."""
+    rollout = make_rollout()
+    (tmp_path / "demo").symlink_to(rollout.root)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    environ = os.environ | rollout.environ | {"USER": "tester", "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    folder = tmp_path
+
+    def run(command: str) -> str:
+        nonlocal folder
+        if command.startswith("cd "):
+            folder /= command.removeprefix("cd ")
+            return ""
+        done = subprocess.run(
+            ["bash", "-euc", command],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            cwd=folder,
+            env=environ,
+            timeout=COMMAND_S,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        if code := re.search(r"personal code, shown only now: (\S+)", done.stdout):
+            environ["ROLLOUT_CODE"] = code[1]  # what a person types when `approve` asks
+        return done.stdout
+
+    return run
+
+
+def test_the_demos_commands(shell) -> None:
+    for phase in ("cleanse", "plan", 'people add "$USER"', 'approve --by "$USER" --reason agreed', "load"):
+        shell(OF_THE_DEMO + phase)
+    (answer,) = [json.loads(shell(command)) for command in DEMO]
+    assert (answer["state"], answer["accounted"]) == ("already_applied", True)
+    assert {name: line["source"] for name, line in answer["entities"].items()} == {"account": 200, "contact": 309}
+
+
+def test_ones_own_rollout(shell) -> None:
+    said = {command: shell(command) for command in OWN}
+    assert said["rollout check"].startswith("project and mappings are in order")
+    load, verify = said["rollout load"], said["rollout verify"]
+    assert re.search(r"source +│ +3 │", load)
+    assert re.search(r"created +│ +2 │", load)
+    assert re.search(r"merged +│ +1 │", load)
+    assert "Gate load: PASS" in verify
+    assert "Gate verify: PASS" in verify
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Path]:
+    """The checkout as somebody else gets it; whatever a failed test leaves running is stopped."""
+    folder = tmp_path / "clone"
+    if (ROOT / ".git").exists():
+        subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True, timeout=COMMAND_S)
+    else:
+        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".venv", ".rollout", "__pycache__", ".*_cache"))
+    yield folder
+    if (folder / ".venv" / ".runtime").exists():
+        make(folder, "make stop", COMMAND_S)
+
+
+def in_clone(folder: Path) -> dict[str, str]:
+    """The environment of somebody who has Python and nothing else of ours."""
+    return os.environ | {"PYTHON": sys._base_executable, "HOME": str(folder.parent)}
+
+
+def make(folder: Path, command: str, timeout_s: float) -> str:
+    done = subprocess.run(
+        command.split(),
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=in_clone(folder),
+        timeout=timeout_s,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def figures(said: str, name: str) -> list[int]:
+    """One line of the demo's conservation table."""
+    (line,) = re.findall(rf"│ {name} +│(.*)│", said)
+    return [int(cell.replace(",", "")) for cell in line.split("│")]
+
+
+def left_by(folder: Path) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(folder) in argument for argument in process.info["cmdline"] or [])
+    ]
+
+
+@pytest.mark.attack
+@pytest.mark.xdist_group("platform")
+def test_the_platform_on_a_fresh_clone(clone: Path) -> None:
+    first = make(clone, "make demo", INSTALL_S)
+    assert first.count(": PASS") == 2, first
+    (command,) = DEMO
+    assert json.loads(make(clone, command, COMMAND_S))["accounted"] is True
+
+    again = make(clone, "make demo", DEMO_S)
+    assert figures(again, "unchanged") == figures(first, "created")
+    assert figures(again, "created") == figures(again, "updated") == [0, 0]
+
+    output = clone.parent / "ui.txt"
+    with output.open("wb") as stream:
+        ui = subprocess.Popen(
+            ["make", "ui"], stdout=stream, stderr=stream, cwd=clone, env=in_clone(clone), start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + UI_S
+        while "in a browser" not in output.read_text(encoding="utf-8"):
+            assert ui.poll() is None, output.read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, output.read_text(encoding="utf-8")
+            time.sleep(0.5)
+        said = output.read_text(encoding="utf-8")
+        assert all(name in said for name in ("testbed-crm", "reports", "prefect-server", "prefect-worker")), said
+    finally:
+        if ui.poll() is None:
+            os.killpg(ui.pid, signal.SIGINT)  # Ctrl-C reaches make and what it runs
+            ui.wait(COMMAND_S)
+
+    assert "postgresql" in make(clone, "make stop", COMMAND_S)
+    assert left_by(clone) == []
