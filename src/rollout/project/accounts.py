@@ -88,6 +88,8 @@ def account_for_server(*places: Path) -> Account:
         f"--reuid={entry.pw_uid}",
         f"--regid={entry.pw_gid}",
         "--clear-groups",
+        # Else access(2), by which initdb and pg_ctl look for their neighbours, takes no notice of the capabilities.
+        "--securebits=+no_setuid_fixup",
         f"--bounding-set=-all,{_CAPABILITIES}",
         f"--inh-caps=-all,{_CAPABILITIES}",
         f"--ambient-caps=-all,{_CAPABILITIES}",
