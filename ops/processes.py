@@ -12,11 +12,14 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+
+from rollout.project.locking import held
 
 STOP_TIMEOUT_S = 15.0
 POLL_S = 0.1
@@ -29,6 +32,10 @@ LAST_PORT = 32_767
 
 class ServiceError(Exception):
     """A service did not start, or ended on its own. The message says which and where its log is."""
+
+
+class PortTakenError(ServiceError):
+    """Somebody else has come to listen on the port that a service was given. It is stopped; give it another one."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,12 @@ class Processes:
         found = [self.running(file.stem) for file in self.folder.glob("*.json")]
         return sorted((record for record in found if record), key=lambda record: record.started_at_s)
 
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Keep everybody else from starting this one, until it is recorded; they wait."""
+        with held(self.folder / f"{name}.lock"):
+            yield
+
     def remember(self, name: str, pid: int, address: str) -> Record:
         """Record a process, this one or a child."""
         process = psutil.Process(pid)
@@ -108,10 +121,15 @@ class Processes:
         address: str,
         ready: Callable[[], bool],
         timeout_s: float,
+        port: int | None = None,
     ) -> Record:
         """Start a process in a session of its own and wait until it is ready.
 
+        With a ``port``, the process or one of its children must be the one that listens there: an answer proves
+        nothing, for another server may have taken the port since it was found free.
+
         Raises:
+            PortTakenError: Somebody else listens on the port; the process is stopped then.
             ServiceError: It ended, or was not ready in time; it is stopped then.
         """
         log = self.logs / f"{name}.log"
@@ -128,17 +146,32 @@ class Processes:
         self._children[name] = child
         try:
             record = self.remember(name, child.pid, address)  # at once, so that nothing we started is ever lost
-            self._wait(name, child, ready, timeout_s)
+            self._wait(name, child, ready, timeout_s, port)
         except BaseException:
             self._end(name, child.pid)
             raise
         return record
 
-    def _wait(self, name: str, child: subprocess.Popen[bytes], ready: Callable[[], bool], timeout_s: float) -> None:
+    def _wait(
+        self,
+        name: str,
+        child: subprocess.Popen[bytes],
+        ready: Callable[[], bool],
+        timeout_s: float,
+        port: int | None,
+    ) -> None:
         log = self.logs / f"{name}.log"
         deadline = time.monotonic() + timeout_s
-        while not ready():
+        while True:
+            # In this order: a listener that is ours now was ours when it answered, or nobody was.
+            answers = port is None or _answers(port)
+            if answers and port is not None and not _listens(child.pid, port):
+                raise PortTakenError(f"somebody else listens on port {port}, which was meant for {name}")
+            if answers and ready():
+                return
             if child.poll() is not None:
+                if port is not None and free_port(port) != port:
+                    raise PortTakenError(f"somebody else has port {port}, which was meant for {name}; its log: {log}")
                 raise ServiceError(f"{name} ended with code {child.returncode} while starting; its log: {log}")
             if time.monotonic() > deadline:
                 raise ServiceError(f"{name} was not ready after {timeout_s:.0f} s; its log: {log}")
@@ -199,3 +232,22 @@ def free_port(preferred: int) -> int:
                 continue
             return port
     raise ServiceError(f"no free port from {preferred} on")
+
+
+def _answers(port: int) -> bool:
+    """Whether anybody listens on a loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether a process or one of its children listens on a port."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for member in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                for connection in member.net_connections("tcp"):
+                    if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                        return True
+    return False

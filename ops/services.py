@@ -10,14 +10,15 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
+from zlib import crc32
 
 import httpx
-from processes import Processes, Record, ServiceError, free_port
+from processes import PortTakenError, Processes, Record, ServiceError, free_port
 
-from rollout.project import postgres
 from rollout.project.database import database_url
 from rollout.project.loader import Project, find_project, load_project
 from rollout.project.local_env import read_local_env, write_local_env
@@ -25,7 +26,10 @@ from rollout.project.local_env import read_local_env, write_local_env
 ROOT = Path(__file__).resolve().parents[1]
 POOL = "rollout"
 PREFECT, WORKER, TESTBED, REPORTS, UI = "prefect-server", "prefect-worker", "testbed-crm", "reports", "ui"
-PREFECT_PORT, TESTBED_PORT, REPORTS_PORT = 4200, 8040, 8060
+PREFECT_PORT, TESTBED_PORT = 4200, 8040
+REPORTS_PORTS = range(21_000, 29_000)
+"""A workspace settles on one of them for good, long before anything listens there; two rarely want the same."""
+PORT_TRIES = 5
 REPORTS_URL = "ROLLOUT_REPORTS_URL"
 START_TIMEOUT_S = 120.0
 UI_ANALYTICS_KEY = b"c97dd2acbf306ab7bf54aca0aeb7ffa1"
@@ -49,11 +53,9 @@ class Services:
         unsettled = {"ROLLOUT_TESTBED_URL": "http://127.0.0.1", "ROLLOUT_TESTBED_PASSWORD": ""}
         return cls(load_project(find_project(folder), environ=unsettled | os.environ))
 
-    def start_database(self) -> bool:
-        """The embedded PostgreSQL. Answers whether it had to be started; False with a server of one's own."""
-        was_running = postgres.status(self.workspace.postgres).running
+    def start_database(self) -> None:
+        """The embedded PostgreSQL, unless there is a server of one's own; and Prefect's database."""
         database_url(self.project, database="prefect")
-        return not was_running and postgres.status(self.workspace.postgres).running
 
     def starters(self) -> list[tuple[str, Callable[[], tuple[Record, bool]]]]:
         """Everything that `make ui` needs, in the order to start it in."""
@@ -67,109 +69,133 @@ class Services:
 
     def start_testbed(self) -> tuple[Record, bool]:
         """The testbed CRM, on a database of its own."""
-        if record := self.processes.running(TESTBED):
-            return record, False
         local = read_local_env(self.workspace.root)
-        port = free_port(urlsplit(local.get("ROLLOUT_TESTBED_URL", "")).port or TESTBED_PORT)
-        url = f"http://127.0.0.1:{port}"
         password = local.get("ROLLOUT_TESTBED_PASSWORD") or secrets.token_urlsafe(24)
-        write_local_env(self.workspace.root, {"ROLLOUT_TESTBED_URL": url, "ROLLOUT_TESTBED_PASSWORD": password})
-        record = self.processes.start(
+        record, is_new = self._start_listening(
             TESTBED,
-            [sys.executable, "-m", "rollout.testbed", "--port", str(port)],
-            environment=self._environment(
+            urlsplit(local.get("ROLLOUT_TESTBED_URL", "")).port or TESTBED_PORT,
+            lambda port: [sys.executable, "-m", "rollout.testbed", "--port", str(port)],
+            environment=lambda _: self._environment(
                 ROLLOUT_TESTBED_DATABASE_URL=database_url(self.project, database="testbed"),
                 ROLLOUT_TESTBED_PASSWORD=password,
             ),
-            folder=ROOT,
-            address=url,
-            ready=lambda: _answers(f"{url}/api/health"),
-            timeout_s=START_TIMEOUT_S,
+            ready=lambda url: _answers(f"{url}/api/health"),
         )
-        return record, True
+        if is_new:
+            write_local_env(
+                self.workspace.root, {"ROLLOUT_TESTBED_URL": record.address, "ROLLOUT_TESTBED_PASSWORD": password}
+            )
+        return record, is_new
 
     def start_reports(self) -> tuple[Record, bool]:
         """The server of the workspace's reports, below a secret path."""
-        if record := self.processes.running(REPORTS):
-            return record, False
         known = urlsplit(self._reports_url())
-        port = free_port(known.port or REPORTS_PORT)
         token = known.path.strip("/")
-        url = f"http://127.0.0.1:{port}/{token}"
-        write_local_env(self.workspace.root, {REPORTS_URL: url})
-        record = self.processes.start(
+        record, is_new = self._start_listening(
             REPORTS,
-            [sys.executable, str(ROOT / "ops" / "report_server.py"), str(self.workspace.reports), str(port)],
-            environment=self._environment(ROLLOUT_REPORTS_TOKEN=token),
-            folder=ROOT,
-            address=url,
-            ready=lambda: _listens(port),
-            timeout_s=START_TIMEOUT_S,
+            known.port or REPORTS_PORTS.start,
+            lambda port: [sys.executable, str(ROOT / "ops/report_server.py"), str(self.workspace.reports), str(port)],
+            environment=lambda _: self._environment(ROLLOUT_REPORTS_TOKEN=token),
+            path=f"/{token}",
+            ready=lambda url: _get(url) is not None,
         )
-        return record, True
+        if is_new:
+            write_local_env(self.workspace.root, {REPORTS_URL: record.address})
+        return record, is_new
 
     def start_prefect(self) -> tuple[Record, bool]:
         """The Prefect server, on a database of its own beside the journal."""
-        if record := self.processes.running(PREFECT):
-            return record, False
-        port = free_port(PREFECT_PORT)
-        url = f"http://127.0.0.1:{port}"
-        database = database_url(self.project, database="prefect")
-        record = self.processes.start(
+        database = urlsplit(database_url(self.project, database="prefect"))._replace(scheme="postgresql+asyncpg")
+        record, is_new = self._start_listening(
             PREFECT,
-            [*_prefect(), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            environment=self.prefect_environment(url)
-            | {
-                "PREFECT_SERVER_DATABASE_CONNECTION_URL": urlsplit(database)
-                ._replace(scheme="postgresql+asyncpg")
-                .geturl()
-            },
-            folder=ROOT,
-            address=url,
-            ready=lambda: _answers(f"{url}/api/health"),
-            timeout_s=START_TIMEOUT_S,
+            PREFECT_PORT,
+            lambda port: [*_prefect(), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            environment=lambda url: (
+                self.prefect_environment(url) | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database.geturl()}
+            ),
+            ready=lambda url: _answers(f"{url}/api/health"),
         )
-        _silence_ui(self._prefect_home / "ui")
-        return record, True
+        if is_new:
+            _silence_ui(self._prefect_home / "ui")
+        return record, is_new
+
+    def _start_listening(
+        self,
+        name: str,
+        preferred: int,
+        command: Callable[[int], Sequence[str]],
+        *,
+        environment: Callable[[str], Mapping[str, str]],
+        ready: Callable[[str], bool],
+        path: str = "",
+    ) -> tuple[Record, bool]:
+        """A service on the preferred port or the next free one; another one when somebody was faster to bind it."""
+        with self.processes.alone(name):
+            if record := self.processes.running(name):
+                return record, False
+            port = preferred
+            for attempt in range(1, PORT_TRIES + 1):
+                port = free_port(port)
+                url = f"http://127.0.0.1:{port}{path}"
+                try:
+                    record = self.processes.start(
+                        name,
+                        command(port),
+                        environment=environment(url),
+                        folder=ROOT,
+                        address=url,
+                        ready=partial(ready, url),
+                        timeout_s=START_TIMEOUT_S,
+                        port=port,
+                    )
+                except PortTakenError:
+                    if attempt == PORT_TRIES:
+                        raise
+                    port += 1
+                else:
+                    return record, True
+        raise AssertionError("the last attempt answers or raises")
 
     def deploy(self, prefect: Record) -> None:
-        """Make the work pool, and every deployment of `prefect.yaml` as it is now. Raises ServiceError."""
-        environment = self.prefect_environment(prefect.address)
+        """Make every deployment of `prefect.yaml` as it is now; the work pool must exist. Raises ServiceError."""
         log = self.workspace.logs / "prefect-deploy.log"
-        for command in (
-            ["work-pool", "create", POOL, "--type", "process", "--overwrite"],
-            ["deploy", "--all"],
-        ):
-            with log.open("ab") as output:
-                done = subprocess.run(  # noqa: S603 - our own command
-                    [*_prefect(), "--no-prompt", *command],
-                    cwd=ROOT,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    timeout=START_TIMEOUT_S,
-                    check=False,
-                )
-            if done.returncode != 0:
-                raise ServiceError(f"`prefect {' '.join(command)}` failed; its log: {log}")
+        with log.open("ab") as output:
+            done = subprocess.run(  # noqa: S603 - our own command
+                [*_prefect(), "--no-prompt", "deploy", "--all"],
+                cwd=ROOT,
+                env=self.prefect_environment(prefect.address),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=START_TIMEOUT_S,
+                check=False,
+            )
+        if done.returncode != 0:
+            raise ServiceError(f"`prefect deploy --all` failed; its log: {log}")
 
     def start_worker(self) -> tuple[Record, bool]:
         """Every deployment as `prefect.yaml` has it now, and the worker that runs them, a process a run."""
         prefect, _ = self.start_prefect()
-        self.deploy(prefect)
-        if record := self.processes.running(WORKER):
-            return record, False
-        record = self.processes.start(
-            WORKER,
-            [*_prefect(), "--no-prompt", "worker", "start", "--pool", POOL, "--type", "process", "--name", WORKER],
-            environment=self.prefect_environment(prefect.address),
-            folder=ROOT,
-            address=f"work pool '{POOL}'",
-            ready=lambda: _worker_online(prefect.address),
-            timeout_s=START_TIMEOUT_S,
-        )
-        return record, True
+        with self.processes.alone(WORKER):
+            record = self.processes.running(WORKER)
+            is_new = record is None
+            if record is None:
+                record = self.processes.start(
+                    WORKER,
+                    [*_prefect(), *f"--no-prompt worker start --pool {POOL} --type process --name {WORKER}".split()],
+                    environment=self.prefect_environment(prefect.address),
+                    folder=ROOT,
+                    address=f"work pool '{POOL}'",
+                    ready=lambda: _worker_online(prefect.address),  # it makes the work pool that deployments name
+                    timeout_s=START_TIMEOUT_S,
+                )
+            try:
+                self.deploy(prefect)
+            except BaseException:
+                if is_new:
+                    self.processes.stop(WORKER)
+                raise
+        return record, is_new
 
     def prefect_environment(self, url: str) -> dict[str, str]:
         """The environment of everything that runs Prefect: at home in the workspace, silent to the outside."""
@@ -192,7 +218,8 @@ class Services:
         """Where reports are or will be served, settled once: links in artifacts stay good from start to start."""
         url = read_local_env(self.workspace.root).get(REPORTS_URL)
         if url is None:
-            url = f"http://127.0.0.1:{free_port(REPORTS_PORT)}/{secrets.token_urlsafe(24)}"
+            at = crc32(bytes(self.workspace.root)) % len(REPORTS_PORTS)
+            url = f"http://127.0.0.1:{free_port(REPORTS_PORTS[at])}/{secrets.token_urlsafe(24)}"
             write_local_env(self.workspace.root, {REPORTS_URL: url})
         return url
 
@@ -234,10 +261,6 @@ def _get(url: str, body: Mapping[str, object] | None = None) -> httpx.Response |
 def _answers(url: str) -> bool:
     response = _get(url)
     return response is not None and response.is_success
-
-
-def _listens(port: int) -> bool:
-    return _get(f"http://127.0.0.1:{port}/") is not None
 
 
 def _worker_online(url: str) -> bool:

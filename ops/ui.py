@@ -39,7 +39,11 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         services = Services.of(arguments.project)
-        if already := services.processes.running(UI):
+        with services.processes.alone(UI):
+            already = services.processes.running(UI)
+            if already is None:
+                services.processes.remember(UI, os.getpid(), "")
+        if already is not None:
             console.print(f"[yellow]make ui runs already (pid {already.pid}).[/] What it started:")
             _show(services.processes.all_running())
             return 0
@@ -52,11 +56,10 @@ def main() -> int:
 
 def _run(services: Services) -> int:
     started: list[str] = []
-    owns_database = False
+    had_database = postgres.status(services.workspace.postgres).running
     code = 0
-    services.processes.remember(UI, os.getpid(), "")
     try:
-        owns_database = services.start_database()
+        services.start_database()
         with console.status("starting …") as status:
             for name, start in services.starters():
                 status.update(f"starting {name} …")
@@ -73,13 +76,13 @@ def _run(services: Services) -> int:
         console.print("\nstopping …")
     finally:
         for number in STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of them running
-        for name in reversed(started):
-            services.processes.stop(name)
-        if owns_database:
-            postgres.stop(services.workspace.postgres)
+            signal.signal(number, signal.SIG_IGN)
+        stopped = [name for name in reversed(started) if services.processes.stop(name)]
+        # Asked of the server itself: who is interrupted while it starts is never told that it did.
+        if not had_database and postgres.stop(services.workspace.postgres):
+            stopped.append("postgresql")
         services.processes.forget(UI)
-    console.print("stopped: " + ", ".join([*reversed(started), *(["postgresql"] if owns_database else [])]))
+        console.print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was started yet")
     return code
 
 
@@ -120,6 +123,8 @@ def _show(records: list[Record]) -> None:
 @contextmanager
 def _stop_signals() -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of them running
         raise _StopRequested
 
     for number in STOP_SIGNALS:
