@@ -79,7 +79,7 @@ def _approver() -> str:
     code = read_local_env(project.workspace.root).get(CODE)
     with open_context(project) as context:
         if code is None or PERSON not in people.names(context.journal):
-            code = people.add(context.journal, PERSON)
+            code = people.add(context.journal, PERSON, replace=True)
             write_local_env(project.workspace.root, {CODE: code})
     return code
 

@@ -42,7 +42,9 @@ def test_a_code_opens_only_for_its_person_and_is_not_kept(journal):
 
 def test_a_new_code_takes_the_place_of_the_old_and_guessing_is_stopped(journal):
     old = people.add(journal, "Li")
-    new = people.add(journal, "Li")
+    with pytest.raises(ConfigError, match="has a code already"):
+        people.add(journal, "Li")
+    new = people.add(journal, "Li", replace=True)
     with pytest.raises(ApprovalError):
         people.check(journal, "Li", old)
     for _ in range(people.MAX_FAILURES - 1):
@@ -93,41 +95,41 @@ def test_entries_of_several_threads_make_one_chain(journal):
 
 
 def test_a_lease_is_one_holder_s_and_free_afterwards(journal):
-    with hold(journal, "x", ttl_s=30) as lease:
-        with pytest.raises(LeaseHeld, match="process"), hold(journal, "x", ttl_s=30):
+    with hold(journal, "x") as lease:
+        with pytest.raises(LeaseHeld, match="process"), hold(journal, "x"):
             pass
-        with hold(journal, "y", ttl_s=30):
+        with hold(journal, "y"):
             pass
         with journal.transaction() as connection:
             lease.assert_fence(connection)
-    with hold(journal, "x", ttl_s=30) as second:
+    with hold(journal, "x") as second:
         assert second.fence > lease.fence
         with journal.transaction() as connection, pytest.raises(LeaseHeld):
             lease.assert_fence(connection)
 
 
 def test_the_lease_of_a_dead_process_of_this_host_is_free_at_once(journal):
-    with hold(journal, "x", ttl_s=300):
+    with hold(journal, "x"):
         with journal.transaction() as connection:
-            connection.execute(text("UPDATE lease SET holder = jsonb_set(holder, '{started}', '1')"))
-        with hold(journal, "x", ttl_s=300):
+            connection.execute(text("UPDATE lease SET holder = jsonb_set(holder, '{started_s}', '1')"))
+        with hold(journal, "x"):
             pass
 
 
 def test_the_lease_of_another_host_lasts_until_it_runs_out(journal):
-    with hold(journal, "x", ttl_s=300):
+    with hold(journal, "x"):
         with journal.transaction() as connection:
             connection.execute(text("UPDATE lease SET holder = jsonb_set(holder, '{host}', '\"elsewhere\"')"))
-        with pytest.raises(LeaseHeld, match="elsewhere"), hold(journal, "x", ttl_s=300):
+        with pytest.raises(LeaseHeld, match="elsewhere"), hold(journal, "x"):
             pass
         with journal.transaction() as connection:
             connection.execute(text("UPDATE lease SET expires_at = clock_timestamp() - interval '1 second'"))
-        with hold(journal, "x", ttl_s=300):
+        with hold(journal, "x"):
             pass
 
 
 def test_nobody_calls_beyond_their_lease(journal):
-    lease = Lease(journal, "x", 1, ttl_s=10, deadline_s=0)
+    lease = Lease(journal, "x", 1, ttl_s=10, renew_s=1, deadline_s=0)
     with pytest.raises(LeaseHeld, match="ran out"):
         lease.check(call_timeout_s=1)
 

@@ -24,6 +24,8 @@ def _load(invocation: Invocation, *, plan_id: str | None, entities: tuple[str, .
         "already_applied": "The plan was applied before: nothing was changed.",
         "loading": "Rows are still open: run `rollout load` again once their reasons are gone.",
     }[summary.state]
+    if summary.waits_for_approval:
+        told += f" A newer plan waits for approval: {summary.waits_for_approval}."
     reasons = "".join(
         f"\n  {entity}: {count:,} × {reason}"
         for entity, counts in summary.reasons.items()

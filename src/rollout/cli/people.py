@@ -13,12 +13,13 @@ def command() -> None:
 
 
 @click.argument("name")
-def _add(invocation: Invocation, *, name: str) -> int:
-    """Add a person, or give them a new code. The code is shown once."""
+@click.option("--replace", is_flag=True, help="Give somebody who is known already a new code; the old one ends.")
+def _add(invocation: Invocation, *, name: str, replace: bool) -> int:
+    """Add a person. Their personal code is shown once."""
     from rollout.journal import people  # noqa: PLC0415 - heavy
 
     with invocation.context() as context:
-        code = people.add(context.journal, name)
+        code = people.add(context.journal, name, replace=replace)
     invocation.emit({"name": name, "code": code}, text=f"{name}'s personal code, shown only now: {code}")
     return 0
 

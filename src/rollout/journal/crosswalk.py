@@ -25,6 +25,7 @@ _NEW = text(f"""
     FROM ({_MEMBERS}) m
     LEFT JOIN key_assignment k ON k.project_id = :project AND k.entity = :entity AND k.source_key = m.source_key
     GROUP BY m.golden_key HAVING count(k.migration_key) = 0
+    ON CONFLICT DO NOTHING
 """)
 
 # Every other source row of a record whose rows agree on one key shares that key from now on.

@@ -106,6 +106,12 @@ class Sealer:
                 hint="restore the journal from a backup",
             ) from error
 
+    def fingerprint(self, place: str, value: str | None) -> str:
+        """Keyed digest (64 bit) of one value at one place: tells whether it is still the same, and nothing else."""
+        if value is None:
+            return ""
+        return hashlib.blake2b(f"{place}\x1f{value}".encode(), key=self._mac_key, digest_size=8).hexdigest()
+
     def digest(self, value: object) -> str:
         """Keyed digest (BLAKE2b, 128 bit): equal for equal values under one data key, meaningless without it."""
         return hashlib.blake2b(canonical_json(value), key=self._mac_key, digest_size=16).hexdigest()

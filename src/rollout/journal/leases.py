@@ -6,14 +6,16 @@ checks the fence, so that a holder who lost the lease can write nothing any more
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -21,16 +23,20 @@ from sqlalchemy import Connection, text
 
 from rollout.errors import LeaseHeld, RolloutError
 from rollout.journal.store import Journal
+from rollout.model.target import Capabilities
 
 
 class Lease:
     """A lease we hold. Thread-safe."""
 
-    def __init__(self, journal: Journal, name: str, fence: int, ttl_s: float, deadline_s: float) -> None:
+    def __init__(
+        self, journal: Journal, name: str, fence: int, *, ttl_s: float, renew_s: float, deadline_s: float
+    ) -> None:
         self._journal = journal
         self.name = name
         self.fence = fence
         self._ttl_s = ttl_s
+        self._renew_s = renew_s
         self._deadline_s = deadline_s
         self._over = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name=f"lease {name}", daemon=True)
@@ -67,7 +73,7 @@ class Lease:
             )
 
     def _keep(self) -> None:
-        while not self._over.wait(self._ttl_s / 4):
+        while not self._over.wait(self._renew_s):
             asked_s = time.monotonic()
             try:
                 with self._journal.transaction() as connection:
@@ -92,18 +98,30 @@ class Lease:
 
 
 @contextmanager
-def hold(journal: Journal, name: str, *, ttl_s: float) -> Iterator[Lease]:
+def hold(journal: Journal, name: str, *, longest_call_s: float = 0.0) -> Iterator[Lease]:
     """Hold a lease while the block runs.
+
+    Args:
+        journal: Where the lease is kept.
+        name: What it is about.
+        longest_call_s: The lease always lasts that much longer than until its next renewal.
 
     Raises:
         LeaseHeld: Somebody else holds it; the message says who, where and since when.
     """
-    lease = _acquire(journal, name, ttl_s)
+    lease = _acquire(journal, name, longest_call_s + MARGIN_S)
     lease.begin_keeping()
     try:
         yield lease
-    finally:
-        lease.release()
+    except BaseException:
+        with contextlib.suppress(RolloutError):  # the database may be what failed; the lease then runs out by itself
+            lease.release()
+        raise
+    lease.release()
+
+
+MARGIN_S = 30.0
+"""What a lease lasts beyond the longest call; it is renewed four times in that."""
 
 
 def _acquire(journal: Journal, name: str, ttl_s: float) -> Lease:
@@ -139,29 +157,56 @@ def _acquire(journal: Journal, name: str, ttl_s: float) -> Lease:
             ),
             parameters,
         ).scalar_one()
-    return Lease(journal, name, fence, ttl_s, asked_s + ttl_s)
+    return Lease(journal, name, fence, ttl_s=ttl_s, renew_s=MARGIN_S / 4, deadline_s=asked_s + ttl_s)
 
 
 def _ourselves() -> dict[str, Any]:
     process = psutil.Process()
     return {
         "host": platform.node(),
-        "boot": psutil.boot_time(),
+        "boot": _boot(),
+        "pid_space": _pid_space(),
         "pid": process.pid,
-        "started": process.create_time(),
+        "started_s": _started_s(process),
         "user": str(os.getuid()) if hasattr(os, "getuid") else "",
     }
 
 
+def _boot() -> str:
+    """Which start of which machine this is."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return str(round(psutil.boot_time() / 60))
+
+
+def _pid_space() -> str:
+    """Containers of one machine number their processes each for themselves."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _started_s(process: psutil.Process) -> float:
+    """Seconds from the machine's start to the process's: unlike wall time it does not move with the clock."""
+    return float(process.create_time() - psutil.boot_time())
+
+
 def _died(holder: dict[str, Any]) -> bool:
     """Whether the holder is provably gone: a process of this host that no longer runs. It can call nothing any more."""
-    if holder.get("host") != platform.node() or abs(holder.get("boot", 0) - psutil.boot_time()) > 5:  # noqa: PLR2004
+    here = {"host": platform.node(), "boot": _boot(), "pid_space": _pid_space()}
+    if any(holder.get(name) != value for name, value in here.items()):
         return False
     try:
         process = psutil.Process(holder["pid"])
-        return bool(process.create_time() != holder["started"] or process.status() == psutil.STATUS_ZOMBIE)
+        same = abs(_started_s(process) - holder["started_s"]) < START_TOLERANCE_S
+        return not same or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+START_TOLERANCE_S = 2.0
 
 
 def _held(name: str, holder: dict[str, Any], since: datetime) -> LeaseHeld:
@@ -170,6 +215,24 @@ def _held(name: str, holder: dict[str, Any], since: datetime) -> LeaseHeld:
         f" since {since:%Y-%m-%d %H:%M:%S} UTC",
         hint="wait until it is done, or end that process; what it began is then taken up where it stopped",
     )
+
+
+class Throttle:
+    """A target's shared rate limit. Waits before each call, whoever else calls the target meanwhile."""
+
+    def __init__(
+        self, journal: Journal, system: str, capabilities: Capabilities, sleep: Callable[[float], None]
+    ) -> None:
+        self._journal = journal
+        self._system = system
+        self._rate_per_s = capabilities.rate_per_s
+        self._burst = capabilities.concurrency
+        self._sleep = sleep
+
+    def wait(self) -> None:
+        """Return when a call may be made."""
+        if self._rate_per_s:
+            self._sleep(reserve_call(self._journal, self._system, rate_per_s=self._rate_per_s, burst=self._burst))
 
 
 def reserve_call(journal: Journal, system: str, *, rate_per_s: float, burst: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, insert, text
+from sqlalchemy import Connection, delete, insert, select, text
 
 from rollout.journal import schema
 from rollout.journal.engine import analyze, driver_cursor
@@ -21,7 +21,7 @@ _ACCOUNTING = text("""
 WITH latest AS (
     SELECT plan_id FROM plan
     WHERE project_id = :project AND (CAST(:target AS text) IS NULL OR target = :target) AND wave = :wave
-      AND state IN ('loading', 'applied')
+      AND begun_at IS NOT NULL
     ORDER BY seq DESC LIMIT 1
 ), newest AS (
     SELECT DISTINCT ON (s.entity, s.migration_key) s.entity, s.migration_key, s.state
@@ -55,6 +55,7 @@ class Ledger:
         source_rows: int,
         ordinal: int,
         wave: str,
+        run_id: str | None,
     ) -> None:
         """Replace an entity's rows. A source key that appears twice violates the primary key: nothing is recorded."""
         for table in (schema.source_row, schema.ledger):
@@ -70,6 +71,7 @@ class Ledger:
                 wave=wave,
                 ordinal=ordinal,
                 source_rows=source_rows,
+                run_id=run_id,
                 recorded_at=datetime.now(UTC),
             )
         )
@@ -79,6 +81,14 @@ class Ledger:
             for row in rows:
                 copy.write_row((self._project_id, entity, wave, *row))
         analyze(connection, schema.source_row)
+
+    def runs(self, connection: Connection, *, wave: str) -> dict[str, str | None]:
+        """The cleansing that each entity's ledger is of."""
+        table = schema.ledger
+        rows = connection.execute(
+            select(table.c.entity, table.c.run_id).where(table.c.project_id == self._project_id, table.c.wave == wave)
+        )
+        return {row.entity: row.run_id for row in rows}
 
     def held_back(self, connection: Connection, *, wave: str) -> list[tuple[str, Bucket, str, int]]:
         """Source rows that never came to a plan: entity, bucket, reason code, rows; most rows first.

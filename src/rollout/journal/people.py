@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import hmac
 import os
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy import insert, select, update
 
 from rollout.errors import ApprovalError, ConfigError
+from rollout.journal import audit_trail
 from rollout.journal.schema import person
 from rollout.journal.store import Journal
 
@@ -20,23 +22,44 @@ ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without characters that look alike."""
 
 
-def add(journal: Journal, name: str) -> str:
-    """Add a person, or give them a new code; answers the code."""
+def add(journal: Journal, name: str, *, replace: bool = False) -> str:
+    """Add a person; answers their code.
+
+    Args:
+        journal: Where the person is kept.
+        name: What they are called.
+        replace: Give somebody who is known already a new code.
+
+    Raises:
+        ConfigError: Somebody is called so already, and nobody asked to replace their code.
+    """
     if not name.strip():
         raise ConfigError("a person needs a name", hint="rollout people add NAME")
     code = "-".join("".join(secrets.choice(ALPHABET) for _ in range(5)) for _ in range(3))
     salt = os.urandom(16)
     values = {"salt": salt, "code_hash": _hash(code, salt), "failures": 0, "revoked_at": None}
+    who = (person.c.project_id == journal.project_id, person.c.name == name)
     with journal.transaction() as connection:
-        known = connection.execute(
-            update(person).where(person.c.project_id == journal.project_id, person.c.name == name).values(**values)
-        ).rowcount
-        if not known:
+        known = connection.execute(select(person.c.name).where(*who).with_for_update()).first() is not None
+        if known and not replace:
+            raise ConfigError(f"'{name}' has a code already", hint="a new one takes its place with --replace")
+        if known:
+            connection.execute(update(person).where(*who).values(**values))
+        else:
             connection.execute(
                 insert(person).values(project_id=journal.project_id, name=name, created_at=datetime.now(UTC), **values)
             )
-    journal.audit(name, "people.code_made", name)
+        action = "people.code_replaced" if known else "people.added"
+        audit_trail.append(connection, journal.project_id, _os_user(), action, name, {})
     return code
+
+
+def _os_user() -> str:
+    """Who runs this process: the only person the journal can name before a code is checked."""
+    try:
+        return f"os:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"os:{os.getuid()}"
 
 
 def names(journal: Journal) -> list[str]:
@@ -54,9 +77,9 @@ def revoke(journal: Journal, name: str) -> None:
             .where(person.c.project_id == journal.project_id, person.c.name == name)
             .values(revoked_at=datetime.now(UTC))
         ).rowcount
-    if not known:
-        raise ConfigError(f"nobody is called '{name}' here", hint="see `rollout people list`")
-    journal.audit(name, "people.revoked", name)
+        if not known:
+            raise ConfigError(f"nobody is called '{name}' here", hint="see `rollout people list`")
+        audit_trail.append(connection, journal.project_id, _os_user(), "people.revoked", name, {})
 
 
 def check(journal: Journal, name: str, code: str) -> None:
@@ -70,12 +93,13 @@ def check(journal: Journal, name: str, code: str) -> None:
             connection.execute(update(person).where(*where).values(failures=0 if right else row.failures + 1))
     if locked:
         raise ApprovalError(
-            f"'{name}' gave a wrong code {MAX_FAILURES} times", hint=f"make a new one: rollout people add {name}"
+            f"'{name}' gave a wrong code {MAX_FAILURES} times",
+            hint=f"make a new one: rollout people add {name} --replace",
         )
     if not right:
         raise ApprovalError(
             f"'{name}' and the code do not belong together",
-            hint="check the name with `rollout people list`; a lost code is replaced by `rollout people add NAME`",
+            hint="check the name with `rollout people list`; `rollout people add NAME --replace` replaces a lost code",
         )
 
 

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, desc, insert, select, text, update
+from sqlalchemy import ARRAY, Connection, Text, cast, delete, desc, func, insert, select, text, update
 
 import rollout
+from rollout.errors import ApprovalError
 from rollout.journal import schema
 from rollout.journal.engine import analyze, driver_cursor
+
+RowIdentity = tuple[str, str, str, str, str]
+"""(migration key, golden key, action, reason code or "", digest): what a plan's hash covers of a row."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,10 @@ class PlanRecord:
     code_version: str
     created_at: datetime
 
-    def counts_in_order(self, order: Sequence[str]) -> list[str]:
-        """The plan's entities in load order, which its hash was made in."""
-        return [entity for entity in order if entity in self.counts]
+    @property
+    def order(self) -> list[str]:
+        """The plan's entities in the order that they were planned in, and its hash was made in."""
+        return list(self.inputs["order"])
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,11 @@ class StoredRow:
     payload: bytes
     attempt: int = 0
     """Attempts there have been, where :meth:`Plans.page` tells."""
+
+    @property
+    def identity(self) -> RowIdentity:
+        """What the plan's hash covers."""
+        return (self.migration_key, self.golden_key, self.action, self.reason_code or "", self.digest)
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,16 @@ class Plans:
 
     def __init__(self, project_id: str) -> None:
         self._project_id = project_id
+
+    def forget_drafts(self, connection: Connection, target: str) -> None:
+        """Remove what interrupted planning left. Drafts were never complete, and nobody could approve them."""
+        drafts = select(schema.plan.c.plan_id).where(
+            schema.plan.c.project_id == self._project_id,
+            schema.plan.c.target == target,
+            schema.plan.c.state == "draft",
+        )
+        connection.execute(delete(schema.plan_row).where(schema.plan_row.c.plan_id.in_(drafts)))
+        connection.execute(delete(schema.plan).where(schema.plan.c.plan_id.in_(drafts)))
 
     def create(self, connection: Connection, *, target: str, wave: str, key_id: str) -> str:
         """Begin a plan; answers its id. It cannot be approved before it is sealed."""
@@ -146,9 +166,25 @@ class Plans:
             .values(state="superseded")
         )
 
-    def set_state(self, connection: Connection, plan_id: str, state: str) -> None:
-        """Move a plan on: proposed → approved → loading → applied."""
-        connection.execute(update(schema.plan).where(schema.plan.c.plan_id == plan_id).values(state=state))
+    def move(self, connection: Connection, plan_id: str, state: str, *, before: Sequence[str]) -> None:
+        """Move a plan on: proposed → approved → loading → applied.
+
+        Raises:
+            ApprovalError: The plan is in none of the states ``before`` any more: a newer one took its place.
+        """
+        values: dict[str, Any] = {"state": state}
+        if state == "loading":
+            values["begun_at"] = func.coalesce(schema.plan.c.begun_at, func.clock_timestamp())
+        moved = connection.execute(
+            update(schema.plan)
+            .where(schema.plan.c.plan_id == plan_id, schema.plan.c.state.in_(list(before)))
+            .values(**values)
+        ).rowcount
+        if not moved:
+            raise ApprovalError(
+                f"plan {plan_id} is no longer {' or '.join(before)}: a newer plan took its place",
+                hint="see `rollout plan`, have the newest plan approved, and load that",
+            )
 
     def get(self, connection: Connection, plan_id: str) -> PlanRecord | None:
         """One plan of this project."""
@@ -157,6 +193,10 @@ class Plans:
     def latest(self, connection: Connection, target: str, states: Sequence[str]) -> PlanRecord | None:
         """The newest plan of a target in one of the states."""
         return self._one(connection, schema.plan.c.target == target, schema.plan.c.state.in_(list(states)))
+
+    def latest_begun(self, connection: Connection, target: str) -> PlanRecord | None:
+        """The newest plan of a target that a load has begun, whether or not a newer one took its place since."""
+        return self._one(connection, schema.plan.c.target == target, schema.plan.c.begun_at.is_not(None))
 
     def _one(self, connection: Connection, *where: Any) -> PlanRecord | None:
         row = (
@@ -172,7 +212,8 @@ class Plans:
         return PlanRecord(**{name: row[name] for name in PlanRecord.__dataclass_fields__}) if row else None
 
     def approve(self, connection: Connection, plan: PlanRecord, *, person: str, reason: str) -> None:
-        """Record an approval of the plan as it is now."""
+        """Record an approval of the plan as it is now. Raises ApprovalError if a newer one took its place."""
+        self.move(connection, plan.plan_id, "approved", before=("proposed", "approved"))
         connection.execute(
             insert(schema.approval).values(
                 project_id=self._project_id,
@@ -183,7 +224,6 @@ class Plans:
                 at=datetime.now(UTC),
             )
         )
-        self.set_state(connection, plan.plan_id, "approved")
 
     def approval(self, connection: Connection, plan: PlanRecord) -> ApprovalRecord | None:
         """The newest approval that covers exactly this plan."""
@@ -230,21 +270,43 @@ class Plans:
         """Rows by migration key."""
         table = schema.plan_row
         query = select(table).where(
-            table.c.plan_id == plan_id, table.c.entity == entity, table.c.migration_key.in_(list(migration_keys))
+            table.c.plan_id == plan_id,
+            table.c.entity == entity,
+            table.c.migration_key == func.any(cast(list(migration_keys), ARRAY(Text))),
         )
         return {row["migration_key"]: _stored(row) for row in connection.execute(query).mappings()}
 
-    def identities(self, connection: Connection, plan_id: str, entity: str) -> Iterator[tuple[str, str, str]]:
-        """What the plan's hash covers of each row, in order: migration key, action, digest."""
+    def identities(self, connection: Connection, plan_id: str, entity: str) -> Iterator[RowIdentity]:
+        """What the plan's hash covers of each row, in order."""
         table = schema.plan_row
         query = (
-            select(table.c.migration_key, table.c.action, table.c.digest)
+            select(table.c.migration_key, table.c.golden_key, table.c.action, table.c.reason_code, table.c.digest)
             .where(table.c.plan_id == plan_id, table.c.entity == entity)
             .order_by(table.c.ordinal)
             .execution_options(yield_per=10_000)
         )
         for row in connection.execute(query):
-            yield (row.migration_key, row.action, row.digest)
+            yield (row.migration_key, row.golden_key, row.action, row.reason_code or "", row.digest)
+
+    def undecided_keys(self, connection: Connection, target: str, entity: str, *, but: str = "") -> set[str]:
+        """Migration keys of an entity that a plan other than ``but`` sent, and nobody knows yet what became of them."""
+        query = text("""
+            SELECT DISTINCT s.migration_key FROM row_state s JOIN plan p USING (plan_id)
+            WHERE p.project_id = :project AND p.target = :target AND s.entity = :entity AND p.plan_id <> :but
+              AND s.state IN ('intent', 'unknown')
+        """)
+        parameters = {"project": self._project_id, "target": target, "entity": entity, "but": but}
+        return set(connection.execute(query, parameters).scalars())
+
+    def will_send(self, connection: Connection, plan_id: str, entity: str, migration_keys: Sequence[str]) -> int:
+        """How many of these keys a plan creates or updates."""
+        query = text(
+            "SELECT count(*) FROM plan_row WHERE plan_id = :plan AND entity = :entity"
+            " AND migration_key = ANY(:keys) AND action IN ('create', 'update')"
+        )
+        parameters = {"plan": plan_id, "entity": entity, "keys": list(migration_keys)}
+        rows: int = connection.execute(query, parameters).scalar_one()
+        return rows
 
     def with_open_lines(self, connection: Connection, target: str) -> list[tuple[PlanRecord, str]]:
         """Plans of a target, oldest first, each with an entity that has lines whose outcome is not decided."""

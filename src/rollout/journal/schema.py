@@ -34,6 +34,7 @@ run = Table(
     "run",
     metadata,
     _text("run_id", primary_key=True),
+    Column("seq", BigInteger, Identity(), nullable=False),
     _text("project_id"),
     _text("phase"),
     _text("entity", nullable=True),
@@ -45,7 +46,7 @@ run = Table(
     Column("pid", Integer, nullable=False),
     _text("code_version"),
     Column("summary", JSONB, nullable=False),
-    Index("ix_run_latest", "project_id", "phase", "started_at"),
+    Index("ix_run_latest", "project_id", "phase", "seq"),
 )
 
 finding = Table(
@@ -103,10 +104,17 @@ data_key = Table(
     metadata,
     _text("key_id", primary_key=True),
     _text("project_id"),
+    _text("purpose"),
     Column("wrapped", LargeBinary, nullable=True),
     _text("wrapped_by"),
     _at("created_at"),
     _at("destroyed_at", nullable=True),
+)
+Index(
+    "ix_data_key_ledger",
+    data_key.c.project_id,
+    unique=True,
+    postgresql_where=text("purpose = 'ledger'"),
 )
 
 # The ledger: where each source row is, before any load. One header an entity and wave, one line a source row.
@@ -118,6 +126,7 @@ ledger = Table(
     _text("wave", primary_key=True),
     Column("ordinal", Integer, nullable=False),
     Column("source_rows", BigInteger, nullable=False),
+    _text("run_id", nullable=True),
     _at("recorded_at"),
 )
 
@@ -160,6 +169,7 @@ plan = Table(
     Column("estimate", JSONB, nullable=False),
     _text("code_version"),
     _at("created_at"),
+    _at("begun_at", nullable=True),
     Index("ix_plan_latest", "project_id", "target", "seq"),
 )
 
@@ -218,7 +228,8 @@ Index(
     postgresql_where=text("state IN ('intent', 'unknown')"),
 )
 
-# The crosswalk's last leg: which record of a target a migration key stands for, and what we last saw stored there.
+# The crosswalk's last leg: which record of a target a migration key stands for. ``base`` is what a three-way plan
+# compares with: by field the keyed digest of what we sent, and of what was stored for it if that differs.
 target_record = Table(
     "target_record",
     metadata,
@@ -227,9 +238,7 @@ target_record = Table(
     _text("entity", primary_key=True),
     _text("migration_key", primary_key=True),
     _text("target_id"),
-    _text("plan_id"),
-    Column("step", Integer, nullable=False),
-    Column("attempt", Integer, nullable=False),
+    Column("base", JSONB, nullable=False),
 )
 
 lease = Table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import uuid
@@ -14,7 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, desc, func, insert, select, update
 
 import rollout
-from rollout.journal import audit_trail, crosswalk, engine, schema
+from rollout.errors import RolloutError
+from rollout.journal import audit_trail, engine, schema
 from rollout.journal.crypto import KeyRing, Sealer
 from rollout.journal.data_keys import DataKeys
 from rollout.journal.ledger import Ledger, LedgerRow
@@ -98,39 +100,31 @@ class Journal:
             )
 
     @contextmanager
-    def running(self, phase: str, *, wave: str = DEFAULT_WAVE) -> Iterator[RunHandle]:
+    def running(self, phase: str, *, entity: str | None = None, wave: str = DEFAULT_WAVE) -> Iterator[RunHandle]:
         """A run that ends as `completed` with the handle's summary, or as `failed` with the error."""
-        handle = RunHandle(self.start_run(phase, wave=wave))
+        handle = RunHandle(self.start_run(phase, entity=entity, wave=wave))
         try:
             yield handle
         except BaseException as error:
-            self.finish_run(handle.run_id, state="failed", summary={"error": str(error) or type(error).__name__})
+            with contextlib.suppress(
+                RolloutError
+            ):  # the database may be what failed: the first error is the one to tell
+                self.finish_run(handle.run_id, state="failed", summary={"error": str(error) or type(error).__name__})
             raise
         self.finish_run(handle.run_id, state="completed", summary=handle.summary)
 
-    def latest_run(self, phase: str, entity: str | None = None, *, state: str = "completed") -> RunRecord | None:
+    def latest_run(self, phase: str, *, state: str = "completed") -> RunRecord | None:
         """The newest run of a phase in a state."""
         table = schema.run
         query = (
             select(table)
             .where(table.c.project_id == self.project_id, table.c.phase == phase, table.c.state == state)
-            .order_by(desc(table.c.started_at))
+            .order_by(desc(table.c.seq))
             .limit(1)
         )
-        if entity is not None:
-            query = query.where(table.c.entity == entity)
         with self.transaction() as connection:
             row = connection.execute(query).mappings().first()
         return _run_record(row) if row else None
-
-    def runs(self, *, limit: int = 100) -> list[RunRecord]:
-        """The newest runs, newest first."""
-        table = schema.run
-        query = (
-            select(table).where(table.c.project_id == self.project_id).order_by(desc(table.c.started_at)).limit(limit)
-        )
-        with self.transaction() as connection:
-            return [_run_record(row) for row in connection.execute(query).mappings()]
 
     def add_findings(self, run_id: str, findings: Sequence[Finding]) -> None:
         """Add findings to a run."""
@@ -201,6 +195,11 @@ class Journal:
         with self.transaction() as connection:
             return self._data_keys.create(connection)
 
+    def ledger_sealer(self) -> Sealer:
+        """The sealer whose digests last as long as the project."""
+        with self.transaction() as connection:
+            return self._data_keys.ledger(connection)
+
     def sealer(self, key_id: str) -> Sealer:
         """The sealer of an existing data key. Raises ConfigError when it was destroyed or cannot be unwrapped."""
         with self.transaction() as connection:
@@ -209,12 +208,22 @@ class Journal:
     # Ledger and crosswalk
 
     def replace_ledger(
-        self, entity: str, rows: Iterable[LedgerRow], *, source_rows: int, ordinal: int = 0, wave: str = DEFAULT_WAVE
+        self,
+        entity: str,
+        rows: Iterable[LedgerRow],
+        *,
+        source_rows: int,
+        ordinal: int = 0,
+        wave: str = DEFAULT_WAVE,
+        run_id: str | None = None,
     ) -> None:
-        """Record where each source row of an entity is now, in place of what was recorded before."""
+        """Record where each source row of an entity is now, in place of what was recorded before.
+
+        ``run_id`` is the cleansing that says so: a plan is only made when all entities' ledgers are of the same one.
+        """
         with self.transaction() as connection:
             Ledger(self.project_id).replace(
-                connection, entity, rows, source_rows=source_rows, ordinal=ordinal, wave=wave
+                connection, entity, rows, source_rows=source_rows, ordinal=ordinal, wave=wave, run_id=run_id
             )
 
     def accounting(self, target: str | None = None, *, wave: str = DEFAULT_WAVE) -> list[Accounting]:
@@ -222,15 +231,10 @@ class Journal:
         with self.transaction() as connection:
             return Ledger(self.project_id).accounting(connection, target, wave=wave)
 
-    def crosswalk_keys(self, entity: str, golden_keys: Sequence[str]) -> dict[str, str]:
-        """Migration keys by golden key, for those that have one."""
+    def ledger_runs(self, *, wave: str = DEFAULT_WAVE) -> dict[str, str | None]:
+        """The cleansing that each entity's ledger is of."""
         with self.transaction() as connection:
-            return crosswalk.keys(connection, self.project_id, entity, golden_keys)
-
-    def target_ids(self, entity: str, target: str, migration_keys: Sequence[str]) -> dict[str, str]:
-        """Target ids by migration key, for records that were loaded."""
-        with self.transaction() as connection:
-            return crosswalk.target_ids(connection, self.project_id, entity, target, migration_keys)
+            return Ledger(self.project_id).runs(connection, wave=wave)
 
 
 class RunHandle:

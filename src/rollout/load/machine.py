@@ -15,7 +15,7 @@ questions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,9 +24,8 @@ from rollout.model.target import Capabilities, Op, RowResult, RowStatus, TargetR
 
 
 class RowState(StrEnum):
-    """States of a journal line."""
+    """States of a journal line. A planned row has none yet."""
 
-    PLANNED = "planned"
     WAITING = "waiting"
     INTENT = "intent"
     CREATED = "created"
@@ -40,16 +39,6 @@ class RowState(StrEnum):
 
 
 LANDED = frozenset({RowState.CREATED, RowState.UPDATED, RowState.UNCHANGED, RowState.ADOPTED})
-CLOSED = LANDED | {RowState.REJECTED, RowState.CONFLICT, RowState.RETRIED}
-
-FOLLOWS: Mapping[RowState, frozenset[RowState]] = {
-    RowState.PLANNED: frozenset({RowState.WAITING, RowState.INTENT, RowState.UNCHANGED, RowState.CONFLICT}),
-    RowState.WAITING: frozenset({RowState.INTENT, RowState.UNCHANGED, RowState.CONFLICT}),
-    RowState.INTENT: CLOSED | {RowState.UNKNOWN},
-    RowState.UNKNOWN: CLOSED,
-    **{state: frozenset() for state in CLOSED},
-}
-"""Allowed transitions of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +59,20 @@ class Decision:
 SEND = Decision(None)
 
 
-def before_update(old: Values, new: Values, current: Sequence[TargetRecord]) -> Decision:
+def before_update(old: Values, new: Values, current: Sequence[TargetRecord], target_id: str | None) -> Decision:
     """Decide about an update with the record as it is now (promise 2).
 
     Args:
         old: The planned fields as they were when the plan was made.
         new: The planned fields as they are to become.
         current: The records that carry the migration key now.
+        target_id: The record that the plan saw.
     """
     if not current:
         return Decision(RowState.CONFLICT, reason_code="record_gone", message="the record was deleted since the plan")
-    if len(current) > 1:
-        return _duplicates(current)
     record = current[0]
+    if misfit := _misfit(current, target_id):
+        return misfit
     if all(record.values.get(name) == value for name, value in new.items()):
         return Decision(RowState.UNCHANGED, target_id=record.target_id)
     drifted = sorted(name for name, value in new.items() if record.values.get(name) not in (value, old.get(name)))
@@ -101,7 +91,7 @@ def before_create(current: Sequence[TargetRecord]) -> Decision:
     if not current:
         return SEND
     if len(current) > 1:
-        return _duplicates(current)
+        return duplicates(current)
     return Decision(
         RowState.CONFLICT,
         target_id=current[0].target_id,
@@ -129,6 +119,7 @@ def probe(
     old: Values,
     current: Sequence[TargetRecord],
     *,
+    target_id: str | None,
     elapsed_s: float,
     capabilities: Capabilities,
 ) -> Decision:
@@ -139,21 +130,24 @@ def probe(
         new: The fields it was to set.
         old: The same fields before it (updates).
         current: The records that carry the migration key now.
-        elapsed_s: Seconds since the intent was journalled.
+        target_id: The record that an update was for.
+        elapsed_s: Seconds since the call began.
         capabilities: Of the target: when absence proves that nothing was stored.
 
     Returns:
         The outcome; `SEND` when nothing was stored for sure; `unknown` when that cannot be said yet.
     """
-    if len(current) > 1:
-        return _duplicates(current)
     if op is Op.CREATE:
+        if len(current) > 1:
+            return duplicates(current)
         if current:
             # Migration keys are ours and random: a record that carries this one is the record we created.
             return Decision(RowState.CREATED, target_id=current[0].target_id)
         return SEND if elapsed_s >= capabilities.absence_decides_after_s else _undecided()
     if not current:
         return Decision(RowState.CONFLICT, reason_code="record_gone", message="the record was deleted meanwhile")
+    if misfit := _misfit(current, target_id):
+        return misfit
     record = current[0]
     held = {name: record.values.get(name) for name in new}
     if all(held[name] == value for name, value in new.items()):
@@ -171,17 +165,26 @@ def probe(
     return SEND if capabilities.conditional_update or elapsed_s >= late_s else _undecided()
 
 
-def may_follow(before: RowState, after: RowState) -> bool:
-    """Whether a line may go from one state to the other."""
-    return after in FOLLOWS[before]
-
-
-def _duplicates(current: Sequence[TargetRecord]) -> Decision:
+def duplicates(current: Sequence[TargetRecord]) -> Decision:
+    """Several records carry one migration key: a person must say which one counts."""
     return Decision(
         RowState.CONFLICT,
         reason_code="duplicate_in_target",
         message="several records carry this migration key: " + ", ".join(sorted(r.target_id for r in current)),
     )
+
+
+def _misfit(current: Sequence[TargetRecord], target_id: str | None) -> Decision | None:
+    if len(current) > 1:
+        return duplicates(current)
+    if target_id is not None and current[0].target_id != target_id:
+        return Decision(
+            RowState.CONFLICT,
+            target_id=current[0].target_id,
+            reason_code="record_replaced",
+            message=f"the migration key is on record {current[0].target_id} now, the plan saw {target_id}",
+        )
+    return None
 
 
 def _undecided() -> Decision:

@@ -1,8 +1,8 @@
 """For each golden record the fields that will change, decided three ways. Pure.
 
-Base is what we last saw stored (the after-image), theirs is what the target holds now, ours is what the sources say
-now. What people changed in the CRM is never overwritten silently: where they changed a field and the source did not,
-their value stays; where both did, the row is a conflict.
+Base is what we last sent and saw stored (`rollout.load.merge_base`), theirs is what the target holds now, ours is
+what the sources say now. What people changed in the CRM is never overwritten silently: where they changed a field and
+the source did not, their value stays; where both did, the row is a conflict.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from rollout.load.machine import duplicates
+from rollout.load.merge_base import Base, Fingerprint, three_way
 from rollout.model.entity import Values
 from rollout.model.target import Capabilities, TargetRecord
 
@@ -49,6 +51,8 @@ class PlannedRow:
     target_id: str | None = None
     kept: tuple[str, ...] = ()
     """Fields that people changed and the source did not: theirs stay."""
+    agreed: Mapping[str, str] = field(default_factory=dict)
+    """Entries that the merge base gains from fields found equal."""
     reason_code: str | None = None
     message: str = ""
 
@@ -60,6 +64,7 @@ class PlannedRow:
             "references": {name: [ref.entity, ref.migration_key] for name, ref in self.references.items()},
             "target_id": self.target_id,
             "kept": list(self.kept),
+            "agreed": dict(self.agreed),
             "message": self.message,
         }
 
@@ -78,6 +83,7 @@ class PlannedRow:
             references={name: Reference(*ref) for name, ref in body["references"].items()},
             target_id=body["target_id"],
             kept=tuple(body["kept"]),
+            agreed=body["agreed"],
             reason_code=reason_code,
             message=body["message"],
         )
@@ -90,27 +96,30 @@ def plan_row(
     references: Mapping[str, Reference],
     *,
     current: Sequence[TargetRecord],
-    base: Values | None,
+    base: Base | None,
     parent_ids: Mapping[Reference, str],
+    fingerprint: Fingerprint,
 ) -> PlannedRow:
     """Plan one golden record.
 
     Args:
         migration_key: Its migration key.
         golden_key: Its golden key.
-        values: Its values, references excluded.
+        values: Its values; a reference field is among them only where it is to have none.
         references: Its references that have a value.
         current: Records of the target that carry the migration key.
-        base: The after-image of our last write, or None if we never wrote it.
+        base: What we know of our last write, or None if we never wrote it.
         parent_ids: Target ids of parents that are already loaded.
+        fingerprint: Of this record's values, as the base has them.
     """
     if len(current) > 1:
+        doubled = duplicates(current)
         return PlannedRow(
             migration_key,
             golden_key,
             Action.CONFLICT,
-            reason_code="duplicate_in_target",
-            message="several records carry this migration key: " + ", ".join(sorted(r.target_id for r in current)),
+            reason_code=doubled.reason_code,
+            message=doubled.message,
         )
     if not current:
         if base is not None:
@@ -123,52 +132,43 @@ def plan_row(
             )
         given = {name: value for name, value in values.items() if value is not None}
         return PlannedRow(migration_key, golden_key, Action.CREATE, new=given, references=references)
-    ours = {**values, **{name: parent_ids.get(ref) for name, ref in references.items()}}
-    changing, kept, clashing = three_way(ours, current[0].values, base)
-    if clashing:
+    # A parent that is not loaded yet has no id: nothing that the target holds can be equal to it.
+    parents = {name: parent_ids.get(ref, f"{UNRESOLVED}{ref.migration_key}") for name, ref in references.items()}
+    found = three_way({**values, **parents}, current[0].values, base, fingerprint)
+    if found.clashing:
         return PlannedRow(
             migration_key,
             golden_key,
             Action.CONFLICT,
             target_id=current[0].target_id,
             reason_code="changed_on_both_sides",
-            message=f"changed both in the CRM and in the source: {', '.join(clashing)}",
+            message=f"changed both in the CRM and in the source: {', '.join(found.clashing)}",
         )
     return PlannedRow(
         migration_key,
         golden_key,
-        Action.UPDATE if changing else Action.UNCHANGED,
-        new={name: value for name, value in changing.items() if name not in references},
-        old={name: current[0].values.get(name) for name in changing},
-        references={name: references[name] for name in changing if name in references},
+        Action.UPDATE if found.changing else Action.UNCHANGED,
+        new={name: value for name, value in found.changing.items() if name not in references},
+        old={name: current[0].values.get(name) for name in found.changing},
+        references={name: references[name] for name in found.changing if name in references},
         target_id=current[0].target_id,
-        kept=tuple(kept),
+        kept=tuple(found.kept),
+        agreed=found.agreed,
     )
 
 
-def three_way(ours: Values, theirs: Values, base: Values | None) -> tuple[dict[str, str | None], list[str], list[str]]:
-    """Compare what the sources say, what the target holds, and what we last saw stored.
-
-    Returns:
-        Fields to set with their values; fields that only people changed; fields that both changed.
-    """
-    differing = {name: value for name, value in ours.items() if theirs.get(name) != value}
-    if base is None:
-        return differing, [], []
-    edited = {name for name in differing if theirs.get(name) != base.get(name)}
-    kept = sorted(name for name in edited if differing[name] == base.get(name))
-    clashing = sorted(edited.difference(kept))
-    return {name: value for name, value in differing.items() if name not in edited}, kept, clashing
+UNRESOLVED = "\x00unresolved:"
+"""Stands for the id of a parent that has none yet."""
 
 
 class PlanHash:
-    """SHA-256 over a plan's inputs and, in order, every row's identity, action and keyed digest."""
+    """SHA-256 over a plan's inputs and, in order, every row's keys, action, reason and keyed digest."""
 
     def __init__(self, inputs: bytes) -> None:
         self._hash = hashlib.sha256(inputs)
 
-    def add(self, entity: str, rows: Iterable[tuple[str, str, str]]) -> None:
-        """Add rows as (migration key, action, digest)."""
+    def add(self, entity: str, rows: Iterable[tuple[str, ...]]) -> None:
+        """Add rows as (migration key, golden key, action, reason code, digest)."""
         for row in rows:
             self._hash.update("\x1f".join((entity, *row)).encode() + b"\x1e")
 
@@ -187,13 +187,23 @@ class Estimate:
 
 
 def estimate(
-    rows_to_send: Mapping[str, int], *, batch_rows: int, concurrency: int, call_s: float, capabilities: Capabilities
+    rows_to_send: Mapping[str, tuple[int, int]],
+    *,
+    batch_rows: int,
+    concurrency: int,
+    call_s: float,
+    capabilities: Capabilities,
 ) -> Estimate:
-    """Estimate a load from the number of rows to send, by entity, and the time a call was measured to take.
+    """Estimate a load from the creates and updates of each entity, and the time a call was measured to take.
 
-    A batch costs two calls, the write and the read-back. The target's rate bounds calls a second.
+    A batch costs the write and the read-back; before updates, and where the target does not enforce the key, it is
+    looked at first. The target's rate bounds calls a second.
     """
-    calls = sum(2 * -(-rows // batch_rows) for rows in rows_to_send.values())
+    looks = 0 if capabilities.enforces_unique else 1
+    calls = sum(
+        (2 + looks) * -(-creates // batch_rows) + 3 * -(-updates // batch_rows)
+        for creates, updates in rows_to_send.values()
+    )
     seconds = calls * call_s / concurrency
     if capabilities.rate_per_s:
         seconds = max(seconds, calls / capabilities.rate_per_s)

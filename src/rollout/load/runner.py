@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from datetime import datetime
+from typing import TypeVar
 
 from rollout.errors import DriftError
 from rollout.journal.plans import Plans, StoredRow
+from rollout.journal.rows import OpenLine
 from rollout.load.machine import RowState
 from rollout.load.sending import Sender
 from rollout.load.work import LoadScope
+
+T = TypeVar("T", OpenLine, StoredRow)
 
 MIN_CONFLICTS = 3
 """So many conflicts never stop a load, however small it is."""
@@ -41,23 +44,16 @@ class EntityLoad:
 
     def run(self) -> None:
         """Take every row of the plan to an outcome, or raise and leave the rest for the next run."""
-        for stored in self._open_batches():
-            self._note(self._sender.resume(stored))
-        self._run_batches(self._fresh_batches())
+        self._refuse_drift()
+        with self._scope.journal.transaction() as connection:
+            lines = self._scope.states.open_lines(connection)
+        open_batches: Iterator[Sequence[OpenLine]] = (
+            lines[start : start + self._batch_rows] for start in range(0, len(lines), self._batch_rows)
+        )
+        self._run_batches(self._sender.resume, open_batches)
+        self._run_batches(self._sender.apply, self._fresh_batches())
         with self._scope.journal.transaction() as connection:
             self._scope.states.written(connection)
-
-    def _open_batches(self) -> Iterator[list[tuple[StoredRow, int, datetime]]]:
-        scope = self._scope
-        with scope.journal.transaction() as connection:
-            lines = scope.states.open_lines(connection)
-        for start in range(0, len(lines), self._batch_rows):
-            part = lines[start : start + self._batch_rows]
-            with scope.journal.transaction() as connection:
-                rows = self._plans.rows_by_key(
-                    connection, scope.plan.plan_id, scope.entity, [line.migration_key for line in part]
-                )
-            yield [(rows[line.migration_key], line.attempt, line.intent_at) for line in part]
 
     def _fresh_batches(self) -> Iterator[Sequence[StoredRow]]:
         scope = self._scope
@@ -71,12 +67,12 @@ class EntityLoad:
             for start in range(0, len(page), self._batch_rows):
                 yield page[start : start + self._batch_rows]
 
-    def _run_batches(self, batches: Iterator[Sequence[StoredRow]]) -> None:
+    def _run_batches(self, apply: Callable[[Sequence[T]], list[RowState]], batches: Iterator[Sequence[T]]) -> None:
         """Keep ``concurrency`` batches under way. The first error stops new ones; those under way are waited for."""
         with ThreadPoolExecutor(max_workers=self._concurrency, thread_name_prefix=f"load-{self._scope.entity}") as pool:
             under_way: set[Future[list[RowState]]] = set()
             for batch in batches:
-                under_way.add(pool.submit(self._sender.apply, batch))
+                under_way.add(pool.submit(apply, batch))
                 if len(under_way) > self._concurrency:
                     done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                     for future in done:
@@ -87,8 +83,14 @@ class EntityLoad:
     def _note(self, states: Sequence[RowState]) -> None:
         self.states.update(states)
         self._advance(sum(1 for state in states if state is not RowState.RETRIED))
-        counts = self._scope.plan.counts.get(self._scope.entity, {})
-        planned, drifted = sum(counts.values()), self.states[RowState.CONFLICT] - counts.get("conflict", 0)
+        if RowState.CONFLICT in states:
+            self._refuse_drift()
+
+    def _refuse_drift(self) -> None:
+        """Stop when more rows than allowed are in conflict, whichever run of this plan found them."""
+        with self._scope.journal.transaction() as connection:
+            drifted = self._scope.states.drifted(connection)
+        planned = sum(self._scope.plan.counts.get(self._scope.entity, {}).values())
         if drifted > max(self._max_conflict_share * planned, MIN_CONFLICTS):
             raise DriftError(
                 f"{drifted} of {planned} rows hold neither what the plan saw nor what it wants",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Protocol
 
 from rollout.connectors.base import TargetReader, Writer
 from rollout.journal.crypto import Sealer
-from rollout.journal.leases import Lease
+from rollout.journal.leases import Lease, Throttle
 from rollout.journal.plans import PlanRecord
 from rollout.journal.rows import RowStates
 from rollout.journal.store import Journal
-from rollout.load.machine import Decision, RowState
+from rollout.load.machine import LANDED, Decision, RowState, duplicates
+from rollout.load.merge_base import Fingerprint, learned
 from rollout.load.plan import Action, PlannedRow
 from rollout.model.entity import Values
 from rollout.model.target import Capabilities, Op, RowResult, RowStatus, TargetRecord
@@ -33,13 +33,24 @@ class LoadScope:
     journal: Journal
     plan: PlanRecord
     entity: str
+    fields: tuple[str, ...]
+    """The entity's fields."""
     target: LoadableTarget
+    throttle: Throttle
     sealer: Sealer
+    """The plan's: seals payloads and images."""
+    ledger: Sealer
+    """The project's: fingerprints for merge bases."""
     lease: Lease
     states: RowStates
-    clock: Callable[[], datetime]
+    clock_s: Callable[[], float]
+    """Monotonic seconds."""
     sleep: Callable[[float], None]
     max_attempts: int = 5
+
+    def fingerprint(self, migration_key: str) -> Fingerprint:
+        """Fingerprints of one record's values."""
+        return record_fingerprint(self.ledger, self.entity, migration_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +62,16 @@ class Work:
     attempt: int
     new: Values
     """Fields to set, references resolved to target ids."""
-    intent_at: datetime | None = None
+    sent_s: float | None = None
+    """When the intent was journalled, on the scope's clock; None: it was not."""
     record: TargetRecord | None = None
-    """The record as it was just before the write (updates)."""
+    """The record as it was just before the write (updates), or as it was read back."""
     answer: RowResult | None = None
-    """The target's answer to the latest attempt, where it must be probed."""
+    """The target's answer to the latest attempt, where the row must be probed."""
+    claimed_id: str | None = None
+    """The target said that it stored the row under this id, but its reads do not show it."""
+    probed: bool = False
+    """The outcome was found by looking: people may have changed the record before we did."""
 
     @property
     def key(self) -> str:
@@ -77,44 +93,60 @@ class Round:
 
 
 def split_answers(
-    works: Sequence[Work], results: Mapping[str, RowResult]
+    works: Sequence[Work], answers: Mapping[str, Sequence[RowResult]]
 ) -> tuple[list[tuple[Work, RowResult]], list[Work]]:
-    """Part rows with a usable answer from those that must be probed."""
-    answered, doubtful = [], []
+    """Part rows with one usable answer from those that must be probed."""
+    answered: list[tuple[Work, RowResult]] = []
+    doubtful: list[Work] = []
     for work in works:
-        result = results.get(work.key)
-        if result is None or result.status in (RowStatus.UNKNOWN, RowStatus.CONFLICT):
-            doubtful.append(replace(work, answer=result if result and result.status is RowStatus.CONFLICT else None))
+        results = answers.get(work.key, ())
+        if len(results) != 1 or results[0].status is RowStatus.UNKNOWN:
+            doubtful.append(work)
+        elif results[0].status is RowStatus.CONFLICT:
+            doubtful.append(replace(work, answer=results[0]))
         else:
-            answered.append((work, result))
+            answered.append((work, results[0]))
     return answered, doubtful
 
 
-def after_read_back(work: Work, decision: Decision, records: Sequence[TargetRecord]) -> tuple[Decision, Work]:
+def after_read_back(work: Work, decision: Decision, records: Sequence[TargetRecord]) -> tuple[Work, Decision]:
     """Correct an outcome by what is really stored; the record becomes the after-image."""
     if not records:
-        return replace(
-            decision,
-            state=RowState.UNKNOWN,
-            reason_code="not_readable",
-            message="stored, says the target, but not found",
-        ), work
-    if len(records) > 1:
-        return Decision(
-            RowState.CONFLICT,
-            reason_code="duplicate_in_target",
-            message="several records carry this migration key: " + ", ".join(sorted(r.target_id for r in records)),
-        ), work
-    record = records[0]
-    differing = sorted(name for name, value in work.new.items() if record.values.get(name) != value)
-    corrected = replace(decision, target_id=record.target_id)
-    if differing:
-        corrected = replace(
-            corrected,
-            reason_code="stored_differently",
-            message=f"the target stored another value: {', '.join(differing)}",
+        unseen = Decision(
+            RowState.UNKNOWN,
+            decision.target_id,
+            "not_readable",
+            "stored, says the target, but its reads do not show it",
         )
-    return corrected, replace(work, record=record)
+        return work, unseen
+    if len(records) > 1:
+        return work, duplicates(records)
+    record = records[0]
+    corrected = replace(decision, target_id=record.target_id)
+    differing = sorted(name for name, value in work.new.items() if record.values.get(name) != value)
+    if differing:
+        told = f"the target stored another value: {', '.join(differing)}"
+        corrected = replace(corrected, reason_code="stored_differently", message=told)
+    return replace(work, record=record), corrected
+
+
+def base_entries(
+    work: Work, decision: Decision, fields: Sequence[str], fingerprint: Fingerprint
+) -> Mapping[str, str] | None:
+    """What the merge base learns from a row's outcome; None where the record is not known to be in the target."""
+    if decision.state not in LANDED:
+        return None
+    if work.sent_s is None:  # nothing was sent: the target holds the planned values already
+        return {**work.row.agreed, **learned(work.new, work.new, fingerprint)}
+    sent = {name: work.new.get(name) for name in fields} if work.op is Op.CREATE else work.new
+    # Found by looking: what differs may be a person's, so it must not pass for what the target made of our value.
+    stored = sent if work.probed or work.record is None else work.record.values
+    return {**work.row.agreed, **learned(sent, stored, fingerprint)}
+
+
+def record_fingerprint(ledger: Sealer, entity: str, migration_key: str) -> Fingerprint:
+    """Fingerprints of one record's values: equal values of other records or fields do not look alike."""
+    return lambda name, value: ledger.fingerprint(f"{entity}/{migration_key}/{name}", value)
 
 
 def row_place(plan_id: str, entity: str, migration_key: str) -> str:

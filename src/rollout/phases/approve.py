@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollout.errors import ApprovalError, ConfigError
-from rollout.journal import people
+from rollout.journal import audit_trail, people
 from rollout.journal.plans import Plans
 from rollout.model.base import Frozen
 from rollout.phases.context import PhaseContext
@@ -39,8 +39,13 @@ def approve(
                 f"there is no plan '{plan_id}'" if plan_id else "no plan waits for approval",
                 hint="run `rollout plan` to make one",
             )
-        if plan.state not in ("proposed", "approved"):
-            raise ApprovalError(f"plan {plan.plan_id} is {plan.state}", hint="run `rollout plan` to make a new one")
         plans.approve(connection, plan, person=person, reason=reason)
-    journal.audit(person, "plan.approved", plan.plan_id, {"plan_hash": plan.plan_hash, "reason": reason})
+        audit_trail.append(
+            connection,
+            journal.project_id,
+            person,
+            "plan.approved",
+            plan.plan_id,
+            {"plan_hash": plan.plan_hash, "reason": reason},
+        )
     return ApprovalSummary(plan_id=plan.plan_id, plan_hash=plan.plan_hash, person=person, reason=reason)

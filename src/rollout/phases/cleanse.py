@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import computed_field
 
 from rollout.errors import ConfigError
+from rollout.journal.leases import hold
 from rollout.mapping.spec import SourceSpec
 from rollout.mapping.transforms import value_map_files
 from rollout.mapping.transforms_base import TransformContext
@@ -19,6 +20,7 @@ from rollout.model.base import Frozen
 from rollout.phases.cleansing import EntityCleansing, EntityRules, cleanse_entity
 from rollout.phases.context import PhaseContext
 from rollout.phases.drift import source_inputs
+from rollout.phases.leases import PREPARE
 from rollout.phases.raw import RawStage, read_source
 from rollout.phases.stages import StageStore, code_version, digest, engine
 from rollout.project.loader import Project
@@ -46,7 +48,7 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
     """
     project = context.project
     store = StageStore(project.workspace.stages)
-    with context.journal.running("cleanse") as run:
+    with hold(context.journal, PREPARE), context.journal.running("cleanse") as run:
         inputs = source_inputs(context)  # before anything is read: what changes meanwhile shows as drift
         raws: dict[str, dict[str, RawStage]] = {}
         done: dict[str, EntityCleansing] = {}
@@ -64,7 +66,7 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
             done[entity] = cleanse_entity(store, rules, raws[entity], parents, context.progress)
         for ordinal, (entity, result) in enumerate(done.items()):
             rows = ledger_rows(store, result)
-            context.journal.replace_ledger(entity, rows, source_rows=result.source, ordinal=ordinal)
+            context.journal.replace_ledger(entity, rows, source_rows=result.source, ordinal=ordinal, run_id=run.run_id)
             context.journal.add_findings(run.run_id, list(result.findings))
         summary = CleanseSummary(entities=done)
         run.summary = {**summary.model_dump(mode="json"), "inputs": inputs}

@@ -213,9 +213,10 @@ class _Work:
         with ThreadPoolExecutor(_WORKERS) as pool:
             for source in self.rules.spec.sources:
                 plans, context = self.plans[source.name], self.rules.contexts[source.name]
-                columns = _needed(plans)
+                # A row without a key is blank only if no column at all holds anything.
+                columns = None if self.raws[source.name].blank_keys else _needed(plans)
                 # Stages have their columns even if no source has a row.
-                yield cleanse_chunk(_no_rows(columns), plans, context, priority=source.priority)
+                yield cleanse_chunk(_no_rows(_needed(plans)), plans, context, priority=source.priority)
                 path = self.store.root / self.raws[source.name].file
                 for table in _tables(path, self.rules.chunk_rows, columns):
                     waiting.append(pool.submit(cleanse_chunk, table, plans, context, priority=source.priority))
@@ -287,15 +288,11 @@ def _no_rows(columns: list[str]) -> Any:
 
 def _check_columns(mapping: MappingSpec, raw: RawStage) -> None:
     """Every file and sheet has the columns that the mapping reads; all that lack some are told at once."""
-    lacking = []
-    for part in raw.parts:
-        missing = [column for column in mapping.columns if column not in part.columns]
-        if missing:
-            lacking.append(f"{part.file}{f'[{part.sheet}]' if part.sheet else ''} lacks {', '.join(missing)}")
+    lacking = raw.lacking(mapping.columns)
     if lacking:
         known = ", ".join(raw.parts[0].columns[:40])
         raise ConfigError(
-            "; ".join(lacking),
+            "; ".join(f"{file} lacks {', '.join(columns)}" for file, columns in lacking.items()),
             where=f"source '{raw.source}' of {raw.entity}",
             hint=f"correct the mapping or the file; the first file's columns are: {known}",
         )

@@ -12,6 +12,7 @@ from rollout.connectors import registry
 from rollout.connectors.base import Connector, SourceReader, TargetReader, Writer
 from rollout.errors import ConfigError
 from rollout.journal.store import Journal
+from rollout.phases.translated import TranslatedTarget, renames
 from rollout.project.database import database_url
 from rollout.project.keys import key_ring
 from rollout.project.loader import Project
@@ -93,7 +94,8 @@ class PhaseContext:
                 connector = self.connector(spec.system)
                 if not isinstance(connector, TargetReader) or not isinstance(connector, Writer):
                     raise ConfigError(f"system '{spec.system}' cannot be loaded", hint="name a CRM under `targets`")
-                return name, spec, cast("TargetConnector", connector)
+                target = cast("TargetConnector", connector)
+                return name, spec, TranslatedTarget(target, self.project.spec) if renames(self.project.spec) else target
         raise ConfigError(f"no target names the phase '{phase}'", hint=f"add '{phase}' to the phases of a target")
 
     def close(self) -> None:

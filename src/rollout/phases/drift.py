@@ -9,6 +9,7 @@ import rollout
 from rollout.connectors.base import Connector
 from rollout.journal.crypto import canonical_json
 from rollout.phases.context import PhaseContext
+from rollout.project.resolve import names_a_secret
 
 
 def source_inputs(context: PhaseContext) -> dict[str, Any]:
@@ -22,13 +23,29 @@ def source_inputs(context: PhaseContext) -> dict[str, Any]:
     return {"sources": sources, "rules": {name: context.project.rules_digest(name) for name in spec.entities}}
 
 
-def plan_inputs(context: PhaseContext, target: Connector) -> dict[str, Any]:
-    """Everything a plan rests on: that, the target's schema, and the version that made it."""
+def plan_inputs(context: PhaseContext, target_name: str, target: Connector, wave: str) -> dict[str, Any]:
+    """Everything a plan rests on: that, which target it is and its schema, and the version that made it."""
     schema = target.describe().model_dump(mode="json", exclude_defaults=True)
     return {
         **source_inputs(context),
+        "order": list(context.project.spec.load_order),
+        "wave": wave,
+        "target": _target_identity(context, target_name),
         "target_schema": hashlib.sha256(canonical_json(schema)).hexdigest(),
         "minor_version": minor_version(rollout.__version__),
+    }
+
+
+def _target_identity(context: PhaseContext, target_name: str) -> dict[str, str]:
+    """Which system a target's name stands for now. Its options count without secrets: a new password is no new CRM."""
+    spec = context.project.spec
+    system = spec.targets[target_name].system
+    options = {name: value for name, value in spec.systems[system].options.items() if not names_a_secret(name)}
+    return {
+        "name": target_name,
+        "system": system,
+        "connector": spec.systems[system].connector,
+        "options": hashlib.sha256(canonical_json(options)).hexdigest(),
     }
 
 
@@ -50,6 +67,10 @@ def drifted(planned: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for entity in sorted({*planned["rules"], *now["rules"]})
         if planned["rules"].get(entity) != now["rules"].get(entity)
     ]
+    if planned["target"] != now["target"]:
+        changes.append(f"what target '{planned['target']['name']}' stands for (its system or address)")
+    if planned["order"] != now["order"]:
+        changes.append("the entities or their order")
     if planned["target_schema"] != now["target_schema"]:
         changes.append("the target's schema")
     if planned["minor_version"] != now["minor_version"]:

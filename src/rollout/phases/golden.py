@@ -16,11 +16,11 @@ from rollout.project.spec import EntitySpec
 
 @dataclass(frozen=True, slots=True)
 class GoldenRecord:
-    """One golden record; ``parents`` holds the golden keys that its reference fields point to."""
+    """One golden record; ``parents`` holds the golden keys its reference fields point to, None where to nothing."""
 
     golden_key: str
     values: Values
-    parents: Mapping[str, str]
+    parents: Mapping[str, str | None]
 
 
 def read_golden(path: Path, entity: EntitySpec, *, batch_rows: int) -> Iterator[list[GoldenRecord]]:
@@ -34,18 +34,29 @@ def read_golden(path: Path, entity: EntitySpec, *, batch_rows: int) -> Iterator[
             GoldenRecord(
                 golden_key=key,
                 values=dict(zip(plain, row, strict=True)),
-                parents={name: columns[name][at] for name in references if columns[name][at] is not None},
+                parents={name: columns[name][at] for name in references},
             )
             for at, (key, row) in enumerate(zip(columns["_golden_key"], rows, strict=True))
         ]
 
 
-def golden_path(context: PhaseContext, entity: str) -> Path:
-    """Where the golden stage of the latest cleansing lies. Raises ConfigError if there is none."""
+def golden_paths(context: PhaseContext, *, wave: str) -> dict[str, Path]:
+    """Where the golden stages of the latest cleansing lie, by entity.
+
+    Raises:
+        ConfigError: There is no cleansing, it was interrupted, or a stage is gone.
+    """
     run = context.journal.latest_run("cleanse")
     if run is None:
         raise ConfigError("nothing was cleansed yet", hint="run `rollout cleanse` first")
-    path = context.project.workspace.stages / str(run.summary["entities"][entity]["golden_file"])
-    if not path.exists():
-        raise ConfigError(f"the golden stage of {entity} is gone", where=str(path), hint="run `rollout cleanse` again")
-    return path
+    runs = context.journal.ledger_runs(wave=wave)
+    if set(runs) != set(run.summary["entities"]) or set(runs.values()) != {run.run_id}:
+        raise ConfigError("the latest cleansing was interrupted", hint="run `rollout cleanse` again")
+    paths = {}
+    for entity, summary in run.summary["entities"].items():
+        paths[entity] = context.project.workspace.stages / str(summary["golden_file"])
+        if not paths[entity].exists():
+            raise ConfigError(
+                f"the golden stage of {entity} is gone", where=str(paths[entity]), hint="run `rollout cleanse` again"
+            )
+    return paths

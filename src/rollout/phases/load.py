@@ -10,18 +10,21 @@ from pydantic import Field
 
 from rollout.errors import ApprovalError, ConfigError, DriftError
 from rollout.journal.crypto import canonical_json
-from rollout.journal.leases import Lease, hold
-from rollout.journal.plans import PlanRecord, Plans
-from rollout.journal.rows import RowStates
+from rollout.journal.leases import Lease
+from rollout.journal.plans import ApprovalRecord, PlanRecord, Plans
 from rollout.load.plan import PlanHash
 from rollout.load.runner import EntityLoad
-from rollout.load.work import LoadScope
 from rollout.model.base import Frozen
 from rollout.model.outcome import LOADED, Accounting
 from rollout.phases.context import PhaseContext, TargetConnector, shown
 from rollout.phases.drift import drifted, plan_inputs
-from rollout.phases.settle import lease_ttl_s, load_lease, settle_open_lines
+from rollout.phases.leases import working_on
+from rollout.phases.pace import calls_at_once, rows_a_call
+from rollout.phases.settle import load_scope, settle_open_lines
 from rollout.project.spec import TargetSpec
+
+LOADABLE = ("approved", "loading", "applied")
+"""States of a plan that a load may be asked for."""
 
 
 class LoadSummary(Frozen):
@@ -37,6 +40,7 @@ class LoadSummary(Frozen):
     accounted: bool = Field(description="Every source row of every entity is in exactly one bucket.")
     closed: bool = Field(description="And none of them is waiting or unknown.")
     reasons: dict[str, dict[str, int]] = Field(description="Rejected, in conflict, waiting, unknown: by reason code.")
+    waits_for_approval: str | None = Field(description="A newer plan that nobody has approved yet.")
     rows: int = Field(description="Rows this run decided.")
     seconds: float
     rows_per_s: float
@@ -60,49 +64,84 @@ def run_load(
     """
     target_name, target_spec, target = context.target("load")
     journal, plans = context.journal, Plans(context.journal.project_id)
-    with journal.transaction() as connection:
-        plan = _choose(plans.get(connection, plan_id), plan_id) if plan_id else None
-        plan = plan or plans.latest(connection, target_name, ("approved", "loading", "applied"))
-        if plan is None:
-            raise ApprovalError("no plan is approved", hint="run `rollout plan`, then `rollout approve`")
-        approval = plans.approval(connection, plan)
-    if approval is None:
-        raise ApprovalError(f"plan {plan.plan_id} is not approved", hint=f"rollout approve --plan {plan.plan_id}")
-    if plan.target != target_name:
-        raise ConfigError(f"plan {plan.plan_id} is for target '{plan.target}'", hint="make a plan for this target")
+    order = _chosen(context, entities)
     begun_s = time.perf_counter()
+    plan, approval = _approved_plan(context, target_name, plan_id)
     if plan.state == "applied":
-        return _summary(context, plan, approval.person, "already_applied", 0, 0.0)
-    with hold(journal, load_lease(target_name), ttl_s=lease_ttl_s(target)) as lease:
+        return _summary(context, plan, approval, "already_applied", 0, 0.0)
+    with working_on(context, target_name, target) as lease:
+        plan, approval = _approved_plan(context, target_name, plan.plan_id)  # what may have changed before we held it
         _refuse_drift(context, plan, target)
         _refuse_altered(context, plan)
         settle_open_lines(context, target_name, target, lease, but=plan.plan_id)
+        _refuse_undecided(context, plan)
         with journal.running("load", wave=plan.wave) as run:
             with journal.transaction() as connection:
-                plans.set_state(connection, plan.plan_id, "loading")
-            order = [name for name in context.project.spec.load_order if entities is None or name in entities]
+                plans.move(connection, plan.plan_id, "loading", before=("approved", "loading"))
             rows = sum(
                 _load_entity(context, plan, name, target, target_spec, lease=lease, run_id=run.run_id) for name in order
             )
             with journal.transaction() as connection:
+                lease.assert_fence(connection)
                 done = plans.is_done(connection, plan.plan_id)
                 if done:
-                    plans.set_state(connection, plan.plan_id, "applied")
+                    plans.move(connection, plan.plan_id, "applied", before=("loading",))
             summary = _summary(
-                context, plan, approval.person, "applied" if done else "loading", rows, time.perf_counter() - begun_s
+                context, plan, approval, "applied" if done else "loading", rows, time.perf_counter() - begun_s
             )
             run.summary = summary.model_dump(mode="json")
     return summary
 
 
-def _choose(plan: PlanRecord | None, plan_id: str) -> PlanRecord:
-    if plan is None:
-        raise ConfigError(f"there is no plan '{plan_id}' in this project", hint="run `rollout plan` to make one")
-    return plan
+def _approved_plan(context: PhaseContext, target_name: str, plan_id: str | None) -> tuple[PlanRecord, ApprovalRecord]:
+    """The plan to load, as it is now, and who approved exactly that."""
+    plans = Plans(context.journal.project_id)
+    with context.journal.transaction() as connection:
+        if plan_id:
+            plan = plans.get(connection, plan_id)
+            if plan is None:
+                raise ConfigError(f"there is no plan '{plan_id}' in this project", hint="`rollout plan` makes one")
+        else:
+            plan = plans.latest(connection, target_name, LOADABLE)
+            if plan is None:
+                raise ApprovalError("no plan is approved", hint="run `rollout plan`, then `rollout approve`")
+        approval = plans.approval(connection, plan)
+    if plan.target != target_name:
+        raise ConfigError(f"plan {plan.plan_id} is for target '{plan.target}'", hint="make a plan for this target")
+    if plan.state == "superseded":
+        raise ApprovalError(
+            f"a newer plan took the place of plan {plan.plan_id}", hint="have the newest plan approved, and load that"
+        )
+    if approval is None or plan.state not in LOADABLE:
+        raise ApprovalError(f"plan {plan.plan_id} is not approved", hint=f"rollout approve --plan {plan.plan_id}")
+    return plan, approval
+
+
+def _chosen(context: PhaseContext, entities: Sequence[str] | None) -> list[str]:
+    order = context.project.spec.load_order
+    unknown = sorted(set(entities or ()) - set(order))
+    if unknown:
+        raise ConfigError(f"unknown entity: {', '.join(unknown)}", hint=f"known: {', '.join(order)}")
+    return [name for name in order if entities is None or name in entities]
+
+
+def _refuse_undecided(context: PhaseContext, plan: PlanRecord) -> None:
+    """Rows that an earlier plan sent, and nobody knows what became of, must not be sent again."""
+    plans = Plans(context.journal.project_id)
+    with context.journal.transaction() as connection:
+        for entity in plan.order:
+            keys = plans.undecided_keys(connection, plan.target, entity, but=plan.plan_id)
+            rows = plans.will_send(connection, plan.plan_id, entity, sorted(keys)) if keys else 0
+            if rows:
+                raise DriftError(
+                    f"{rows} rows were sent by an earlier load, and what became of them is not known yet",
+                    where=entity,
+                    hint="make a new plan with `rollout plan`: it leaves them out until that is decided",
+                )
 
 
 def _refuse_drift(context: PhaseContext, plan: PlanRecord, target: TargetConnector) -> None:
-    changes = drifted(plan.inputs, plan_inputs(context, target))
+    changes = drifted(plan.inputs, plan_inputs(context, plan.target, target, plan.wave))
     if changes:
         raise DriftError(
             f"changed since plan {plan.plan_id} was made: {'; '.join(changes)}",
@@ -114,7 +153,7 @@ def _refuse_altered(context: PhaseContext, plan: PlanRecord) -> None:
     """The rows must be those that were approved."""
     found = PlanHash(canonical_json(plan.inputs))
     with context.journal.transaction() as connection:
-        for entity in plan.counts_in_order(context.project.spec.load_order):
+        for entity in plan.order:
             found.add(entity, Plans(context.journal.project_id).identities(connection, plan.plan_id, entity))
     if found.hexdigest() != plan.plan_hash:
         raise DriftError(
@@ -133,24 +172,20 @@ def _load_entity(
     lease: Lease,
     run_id: str,
 ) -> int:
-    capabilities = target.capabilities
-    with shown(context.progress, f"load {entity}", sum(plan.counts[entity].values()), "rows") as progress:
-        scope = LoadScope(
-            journal=context.journal,
-            plan=plan,
-            entity=entity,
-            target=target,
-            sealer=context.journal.sealer(plan.key_id),
-            lease=lease,
-            states=RowStates(plan.plan_id, entity, run_id),
-            clock=context.clock,
-            sleep=time.sleep,
-            max_attempts=target_spec.max_attempts,
-        )
+    planned = sum(plan.counts[entity].values())
+    with shown(context.progress, f"load {entity}", planned, "rows") as progress:
         load = EntityLoad(
-            scope,
-            batch_rows=min(target_spec.batch_rows or capabilities.max_batch_rows, capabilities.max_batch_rows),
-            concurrency=min(target_spec.concurrency or capabilities.concurrency, capabilities.concurrency),
+            load_scope(
+                context,
+                plan,
+                entity,
+                target,
+                lease=lease,
+                run_id=run_id,
+                max_attempts=target_spec.max_attempts,
+            ),
+            batch_rows=rows_a_call(target_spec, target.capabilities),
+            concurrency=calls_at_once(target_spec, target.capabilities),
             max_conflict_share=target_spec.max_conflict_share,
             advance=progress.advance,
         )
@@ -159,11 +194,12 @@ def _load_entity(
 
 
 def _summary(
-    context: PhaseContext, plan: PlanRecord, approved_by: str, state: str, rows: int, seconds: float
+    context: PhaseContext, plan: PlanRecord, approval: ApprovalRecord, state: str, rows: int, seconds: float
 ) -> LoadSummary:
     table = context.journal.accounting(plan.target, wave=plan.wave)
     with context.journal.transaction() as connection:
         reasons = Plans(context.journal.project_id).reasons(connection, plan.plan_id)
+        waiting = Plans(context.journal.project_id).latest(connection, plan.target, ("proposed",))
     if state == "already_applied":
         table = [_as_unchanged(line) for line in table]
     return LoadSummary(
@@ -172,11 +208,12 @@ def _summary(
         target=plan.target,
         wave=plan.wave,
         state=state,
-        approved_by=approved_by,
+        approved_by=approval.person,
         entities={line.entity: line for line in table},
         accounted=bool(table) and all(line.accounted for line in table),
         closed=bool(table) and all(line.closed for line in table),
         reasons=reasons,
+        waits_for_approval=waiting.plan_id if waiting else None,
         rows=rows,
         seconds=round(seconds, 3),
         rows_per_s=round(rows / seconds, 1) if seconds else 0.0,

@@ -11,22 +11,23 @@ from typing import Any
 from pydantic import Field
 
 from rollout.errors import ConfigError
-from rollout.journal import crosswalk, rows
+from rollout.journal import crosswalk
 from rollout.journal.crypto import Sealer, canonical_json
-from rollout.journal.engine import Connection
-from rollout.journal.leases import hold
+from rollout.journal.leases import Lease, Throttle
 from rollout.journal.plans import Plans, StoredRow
-from rollout.load.plan import Action, Estimate, PlanHash, PlannedRow, Reference, estimate, plan_row
-from rollout.load.work import image_place, row_place
+from rollout.journal.rows import merge_bases
+from rollout.journal.store import Journal
+from rollout.load.plan import Action, PlanHash, PlannedRow, Reference, estimate, plan_row
+from rollout.load.work import record_fingerprint, row_place
 from rollout.model.base import Frozen
-from rollout.model.entity import Values
 from rollout.model.target import TargetRecord
 from rollout.phases.context import PhaseContext, TargetConnector, shown
 from rollout.phases.drift import plan_inputs
-from rollout.phases.golden import GoldenRecord, golden_path, read_golden
+from rollout.phases.golden import GoldenRecord, golden_paths, read_golden
+from rollout.phases.leases import working_on
+from rollout.phases.pace import calls_at_once, rows_a_call
 from rollout.phases.plan_file import PlanFile
-from rollout.phases.settle import lease_ttl_s, load_lease, settle_open_lines
-from rollout.project.spec import TargetSpec
+from rollout.phases.settle import settle_open_lines
 
 BATCH_ROWS = 2_000
 """Golden records that are planned at once."""
@@ -59,32 +60,36 @@ class PlanSummary(Frozen):
 
 
 class Planner:
-    """Plans one entity after the other within one transaction: a plan is whole or not there."""
+    """Plans one entity after the other."""
 
-    def __init__(
-        self, context: PhaseContext, connection: Connection, target: TargetConnector, target_name: str, wave: str
-    ) -> None:
+    def __init__(self, context: PhaseContext, target: TargetConnector, target_name: str, wave: str) -> None:
         self._context = context
-        self._connection = connection
+        self._journal = context.journal
         self._target = target
         self._target_name = target_name
-        self._project_id = context.journal.project_id
-        self._wave = wave
-        self._sealers: dict[str, Sealer] = {}
+        self._throttle = Throttle(context.journal, target.name, target.capabilities, time.sleep)
+        self._calls_at_once = calls_at_once(context.project.spec.targets[target_name], target.capabilities)
+        self._ledger = context.journal.ledger_sealer()
+        self._paths = golden_paths(context, wave=wave)
+        self._undecided: dict[str, dict[str, str]] = {}
+        for entity in context.project.spec.load_order:
+            with self._journal.transaction() as connection:
+                self._undecided[entity] = crosswalk.assign(connection, self._journal.project_id, entity, wave)
         self.call_s: list[float] = []
         """What reading calls took."""
 
     def plan_entity(self, entity: str, add: _Adder) -> EntityPlan:
         """Plan every golden record of an entity."""
-        undecided = crosswalk.assign(self._connection, self._project_id, entity, self._wave)
         spec = self._context.project.spec.entities[entity]
+        with self._journal.transaction() as connection:
+            open_keys = Plans(self._journal.project_id).undecided_keys(connection, self._target_name, entity)
         counts: Counter[Action] = Counter()
         fields: Counter[str] = Counter()
         kept: Counter[str] = Counter()
         conflicts: Counter[str] = Counter()
         with shown(self._context.progress, f"plan {entity}", None, "rows") as progress:
-            for batch in read_golden(golden_path(self._context, entity), spec, batch_rows=BATCH_ROWS):
-                planned = self._plan_batch(entity, batch, undecided)
+            for batch in read_golden(self._paths[entity], spec, batch_rows=BATCH_ROWS):
+                planned = self._plan_batch(entity, batch, open_keys)
                 add(entity, planned)
                 for row in planned:
                     counts[row.action] += 1
@@ -101,51 +106,68 @@ class Planner:
             conflicts=dict(conflicts),
         )
 
-    def _plan_batch(self, entity: str, batch: Sequence[GoldenRecord], undecided: dict[str, str]) -> list[PlannedRow]:
+    def _plan_batch(self, entity: str, batch: Sequence[GoldenRecord], open_keys: set[str]) -> list[PlannedRow]:
         keys = self._keys(entity, [record.golden_key for record in batch])
-        references = self._references(entity, batch)
-        parent_ids = self._parent_ids(references)
-        decided = [keys[record.golden_key] for record in batch if record.golden_key not in undecided]
-        current = self._read(entity, decided)
-        bases = self._bases(entity, decided)
-        planned = []
-        for record, record_references in zip(batch, references, strict=True):
-            if record.golden_key in undecided:
-                planned.append(
-                    PlannedRow(
-                        crosswalk.UNDECIDED + record.golden_key,
-                        record.golden_key,
-                        Action.CONFLICT,
-                        reason_code=undecided[record.golden_key],
-                        message="matching joined or parted records that are already loaded: a person decides",
-                    )
-                )
-                continue
+        planned: list[PlannedRow] = []
+        to_compare: list[GoldenRecord] = []
+        for record in batch:
             key = keys[record.golden_key]
+            if (conflict := self._conflict(entity, record, key, open_keys)) is not None:
+                planned.append(conflict)
+            else:
+                to_compare.append(record)
+        references = self._references(entity, to_compare)
+        parent_ids = self._parent_ids(references)
+        compared = [keys[record.golden_key] for record in to_compare]
+        current = self._read(entity, compared)
+        with self._journal.transaction() as connection:
+            bases = merge_bases(connection, self._journal.project_id, self._target_name, entity, compared)
+        for key, record, record_references in zip(compared, to_compare, references, strict=True):
+            cleared: dict[str, str | None] = {name: None for name, golden in record.parents.items() if golden is None}
             planned.append(
                 plan_row(
                     key,
                     record.golden_key,
-                    record.values,
+                    {**record.values, **cleared},
                     record_references,
                     current=current.get(key, ()),
                     base=bases.get(key),
                     parent_ids=parent_ids,
+                    fingerprint=record_fingerprint(self._ledger, entity, key),
                 )
             )
         return planned
 
+    def _conflict(self, entity: str, record: GoldenRecord, key: str, open_keys: set[str]) -> PlannedRow | None:
+        """What a person must decide before this record can be planned."""
+        fields = self._context.project.spec.entities[entity].references
+        if reason := self._undecided[entity].get(record.golden_key):
+            key = crosswalk.UNDECIDED + record.golden_key
+            told = "matching joined or parted records that are already loaded: a person decides"
+        elif key in open_keys:
+            reason, told = "outcome_unknown", "an earlier load sent this record, and what became of it is not known yet"
+        elif any(golden in self._undecided[fields[name]] for name, golden in record.parents.items() if golden):
+            reason, told = "parent_undecided", "a person must decide about the record it belongs to first"
+        else:
+            return None
+        return PlannedRow(key, record.golden_key, Action.CONFLICT, reason_code=reason, message=told)
+
     def _keys(self, entity: str, golden_keys: Sequence[str]) -> dict[str, str]:
-        return crosswalk.keys(self._connection, self._project_id, entity, golden_keys)
+        with self._journal.transaction() as connection:
+            return crosswalk.keys(connection, self._journal.project_id, entity, golden_keys)
 
     def _references(self, entity: str, batch: Sequence[GoldenRecord]) -> list[dict[str, Reference]]:
         fields = self._context.project.spec.entities[entity].references
         parents = {
-            name: self._keys(parent, sorted({r.parents[name] for r in batch if name in r.parents}))
+            name: self._keys(parent, sorted({golden for r in batch if (golden := r.parents[name]) is not None}))
             for name, parent in fields.items()
         }
         return [
-            {name: Reference(fields[name], parents[name][golden]) for name, golden in record.parents.items()}
+            {
+                name: Reference(fields[name], parents[name][golden])
+                for name, golden in record.parents.items()
+                if golden is not None
+            }
             for record in batch
         ]
 
@@ -154,53 +176,37 @@ class Planner:
         for row in references:
             for reference in row.values():
                 by_entity.setdefault(reference.entity, set()).add(reference.migration_key)
-        return {
-            Reference(entity, key): target_id
-            for entity, keys in by_entity.items()
-            for key, target_id in crosswalk.target_ids(
-                self._connection, self._project_id, entity, self._target_name, sorted(keys)
-            ).items()
-        }
+        ids: dict[Reference, str] = {}
+        with self._journal.transaction() as connection:
+            for entity, keys in by_entity.items():
+                found = crosswalk.target_ids(
+                    connection, self._journal.project_id, entity, self._target_name, sorted(keys)
+                )
+                ids.update({Reference(entity, key): target_id for key, target_id in found.items()})
+        return ids
 
     def _read(self, entity: str, keys: Sequence[str]) -> dict[str, Sequence[TargetRecord]]:
         size = self._target.capabilities.max_read_keys
         parts = [keys[start : start + size] for start in range(0, len(keys), size)]
         found: dict[str, Sequence[TargetRecord]] = {}
-        with ThreadPoolExecutor(max_workers=self._target.capabilities.concurrency) as pool:
+        with ThreadPoolExecutor(max_workers=self._calls_at_once) as pool:
             for records in pool.map(lambda part: self._timed_read(entity, part), parts):
                 found.update(records)
         return found
 
     def _timed_read(self, entity: str, keys: Sequence[str]) -> dict[str, Sequence[TargetRecord]]:
+        self._throttle.wait()
         begun_s = time.perf_counter()
         records = dict(self._target.read_by_keys(entity, keys))
         self.call_s.append(time.perf_counter() - begun_s)
         return records
 
-    def _bases(self, entity: str, keys: Sequence[str]) -> dict[str, Values]:
-        """The after-images of our latest writes."""
-        loaded = rows.loaded_records(self._connection, self._project_id, self._target_name, entity, keys)
-        bases: dict[str, Values] = {}
-        for key, record in loaded.items():
-            if record.after_image is not None:
-                place = image_place(record.plan_id, entity, key, record.attempt, "after")
-                bases[key] = self._sealer(record.key_id).open(record.after_image, place)
-        return bases
-
-    def _sealer(self, key_id: str) -> Sealer:
-        if key_id not in self._sealers:
-            self._sealers[key_id] = self._context.journal.sealer(key_id)
-        return self._sealers[key_id]
-
 
 class _Adder:
     """Seals planned rows into the journal, hashes them, and writes them to the plan's file."""
 
-    def __init__(
-        self, connection: Connection, plans: Plans, plan_id: str, sealer: Sealer, plan_hash: PlanHash, file: PlanFile
-    ) -> None:
-        self._connection = connection
-        self._plans = plans
+    def __init__(self, journal: Journal, plan_id: str, sealer: Sealer, plan_hash: PlanHash, file: PlanFile) -> None:
+        self._journal = journal
         self._plan_id = plan_id
         self._sealer = sealer
         self._hash = plan_hash
@@ -223,8 +229,9 @@ class _Adder:
                 )
             )
             self._ordinals[entity] += 1
-        self._plans.add_rows(self._connection, self._plan_id, entity, stored)
-        self._hash.add(entity, ((row.migration_key, row.action, row.digest) for row in stored))
+        with self._journal.transaction() as connection:
+            Plans(self._journal.project_id).add_rows(connection, self._plan_id, entity, stored)
+        self._hash.add(entity, (row.identity for row in stored))
         self._file.add(entity, planned)
 
 
@@ -236,29 +243,38 @@ def run_plan(context: PhaseContext, *, wave: str = "all") -> PlanSummary:
         Retryable: The target or the database cannot be reached.
     """
     target_name, _, target = context.target("plan")
-    # Nobody may load while a plan is made: what it sees must not change under it.
-    with hold(context.journal, load_lease(target_name), ttl_s=lease_ttl_s(target)) as lease:
+    # Nobody may load or cleanse while a plan is made: what it sees must not change under it.
+    with working_on(context, target_name, target) as lease:
         settle_open_lines(context, target_name, target, lease)
-        inputs = plan_inputs(context, target)
+        inputs = plan_inputs(context, target_name, target, wave)
         _refuse_stale_cleansing(context, inputs)
         with context.journal.running("plan", wave=wave) as run:
-            summary = _make_plan(context, inputs, wave)
+            summary = _make_plan(context, inputs, wave, lease)
             run.summary = summary.model_dump(mode="json")
     return summary
 
 
-def _make_plan(context: PhaseContext, inputs: dict[str, Any], wave: str) -> PlanSummary:
+def _make_plan(context: PhaseContext, inputs: dict[str, Any], wave: str, lease: Lease) -> PlanSummary:
     target_name, target_spec, target = context.target("plan")
     journal, plans = context.journal, Plans(context.journal.project_id)
     sealer = journal.new_data_key()
     plan_hash = PlanHash(canonical_json(inputs))
+    planner = Planner(context, target, target_name, wave)
     with journal.transaction() as connection:
+        plans.forget_drafts(connection, target_name)
         plan_id = plans.create(connection, target=target_name, wave=wave, key_id=sealer.key_id)
-        planner = Planner(context, connection, target, target_name, wave)
-        with PlanFile(context.project, plan_id) as file:
-            add = _Adder(connection, plans, plan_id, sealer, plan_hash, file)
-            entities = {name: planner.plan_entity(name, add) for name in context.project.spec.load_order}
-        cost = _estimate(entities, target, planner.call_s, target_spec)
+    with PlanFile(context.project, plan_id) as file:
+        add = _Adder(journal, plan_id, sealer, plan_hash, file)
+        entities = {name: planner.plan_entity(name, add) for name in inputs["order"]}
+    cost = estimate(
+        {name: (plan.create, plan.update) for name, plan in entities.items()},
+        batch_rows=rows_a_call(target_spec, target.capabilities),
+        concurrency=calls_at_once(target_spec, target.capabilities),
+        call_s=sum(planner.call_s) / len(planner.call_s) if planner.call_s else 0.0,
+        capabilities=target.capabilities,
+    )
+    with journal.transaction() as connection:
+        lease.assert_fence(connection)
         plans.seal(
             connection,
             plan_id,
@@ -293,16 +309,3 @@ def _refuse_stale_cleansing(context: PhaseContext, inputs: dict[str, Any]) -> No
         raise ConfigError(
             "the sources or the rules changed since the last cleansing", hint="run `rollout cleanse`, then plan again"
         )
-
-
-def _estimate(
-    entities: dict[str, EntityPlan], target: TargetConnector, call_s: Sequence[float], settings: TargetSpec
-) -> Estimate:
-    capabilities = target.capabilities
-    return estimate(
-        {name: plan.create + plan.update for name, plan in entities.items()},
-        batch_rows=min(settings.batch_rows or capabilities.max_batch_rows, capabilities.max_batch_rows),
-        concurrency=min(settings.concurrency or capabilities.concurrency, capabilities.concurrency),
-        call_s=sum(call_s) / len(call_s) if call_s else 0.0,
-        capabilities=capabilities,
-    )

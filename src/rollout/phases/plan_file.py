@@ -73,4 +73,4 @@ class PlanFile:
         if value is None:
             return ""
         field = self._spec.entities[entity].fields[name]
-        return masking.mask_text(value) if field.personal and self._spec.privacy.mask else value
+        return masking.mask_field(field, value) or "" if self._spec.privacy.mask else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from rollout.connectors.base import FileFingerprint, SourceReader
+from rollout.connectors.base import FileFingerprint, SourceChunk, SourceReader
 from rollout.errors import ConfigError
-from rollout.mapping.spec import SourceSpec
+from rollout.mapping.spec import RESERVED_COLUMNS, SourceSpec
 from rollout.mapping.transforms_base import TransformContext
 from rollout.mapping.transforms_text import one_line, tidy
 from rollout.model.base import Frozen
@@ -20,8 +21,6 @@ from rollout.model.finding import Finding, Level
 from rollout.phases.context import PhaseContext, Progress, shown
 from rollout.phases.stages import StageStore, code_version, digest
 
-OWN_COLUMNS = ("_key", "_source_key", "_source", "_file", "_sheet", "_line")
-"""Columns we add to the source's own."""
 _UNREADABLE = ("_source_key", "_source", "_file", "_sheet", "_line", "raw", "reason")
 
 
@@ -43,6 +42,8 @@ class RawStage(Frozen):
     unreadable_file: str = Field(description="Parquet of what could not be read as a row.")
     rows: int
     unreadable: int
+    repeated_keys: int = Field(description="Rows whose key an earlier row has.")
+    blank_keys: int = Field(description="Rows without a key.")
     size_bytes: int
     parts: tuple[Part, ...]
     findings: tuple[Finding, ...]
@@ -51,6 +52,12 @@ class RawStage(Frozen):
     def source_rows(self) -> int:
         """Rows the source has, readable or not."""
         return self.rows + self.unreadable
+
+    def lacking(self, columns: Collection[str]) -> dict[str, list[str]]:
+        """The files (and sheets) that lack some of these columns, and which."""
+        told = {f"{part.file}{f'[{part.sheet}]' if part.sheet else ''}": part for part in self.parts}
+        found = {name: [column for column in columns if column not in part.columns] for name, part in told.items()}
+        return {name: missing for name, missing in found.items() if missing}
 
 
 class KeyMaker:
@@ -77,10 +84,10 @@ class KeyMaker:
         if found:
             self.blank += found
             self._remember("blank", table, blank.index(True).as_py())
-        return self.unique(pc.if_else(blank, place, joined), table)
+        return self.unique(pc.if_else(blank, place, joined), table, blank.to_numpy(zero_copy_only=False))
 
-    def unique(self, keys: Any, table: Any) -> Any:
-        """The keys with those that occurred before made distinct."""
+    def unique(self, keys: Any, table: Any, blank: Any) -> Any:
+        """The keys with those that occurred before made distinct. ``blank``: which rows have only a stand-in."""
         texts = keys.to_numpy(zero_copy_only=False)
         hashes = pd.util.hash_array(texts, categorize=False)
         again = pd.Series(hashes).duplicated().to_numpy() | self._known(hashes)
@@ -90,8 +97,9 @@ class KeyMaker:
         texts = texts.copy()
         for row in np.flatnonzero(again):
             texts[row] = self._number(texts[row])
-            self.repeated += 1
-            self._remember("repeated", table, int(row))
+            if not blank[row]:  # stand-ins repeat where sheets of one file have the same line
+                self.repeated += 1
+                self._remember("repeated", table, int(row))
         return pa.array(texts, pa.string())
 
     def findings(self, entity: str) -> list[Finding]:
@@ -189,14 +197,16 @@ def read_raw(
             findings += chunk.findings
             table = _as_text(chunk.frame)
             _check_columns(table, source)
-            _note_part(parts, table)
+            _note_part(parts, table, chunk)
             rows.write(_keyed(table, maker.keys(table), source))
             if chunk.unreadable is not None and len(chunk.unreadable):
                 lost = _as_text(chunk.unreadable)
-                bad.write(_keyed(lost, maker.unique(_place(lost), lost), source).select(_UNREADABLE))
+                bad.write(
+                    _keyed(lost, maker.unique(_place(lost), lost, np.ones(lost.num_rows, bool)), source).select(
+                        _UNREADABLE
+                    )
+                )
             progress.advance(table.num_rows)
-        if rows.rows == 0 and not parts:
-            rows.write(_as_text(pd.DataFrame({name: [] for name in (*source.row_key, *OWN_COLUMNS)})))
     stage = RawStage(
         entity=entity,
         source=source.name,
@@ -205,6 +215,8 @@ def read_raw(
         unreadable_file=store.relative(bad_path),
         rows=rows.rows,
         unreadable=bad.rows,
+        repeated_keys=maker.repeated,
+        blank_keys=maker.blank,
         size_bytes=sum(item.size_bytes for item in prints),
         parts=tuple(parts.values()),
         findings=(*findings, *maker.findings(entity)),
@@ -246,7 +258,7 @@ def _keyed(table: Any, keys: Any, source: SourceSpec) -> Any:
 def _check_columns(table: Any, source: SourceSpec) -> None:
     missing = [column for column in source.row_key if column not in table.column_names]
     if missing:
-        own = [name for name in table.column_names if name not in OWN_COLUMNS]
+        own = [name for name in table.column_names if name not in RESERVED_COLUMNS]
         file = table["_file"][0].as_py() if table.num_rows else source.path or source.name
         raise ConfigError(
             f"source '{source.name}' has no column '{missing[0]}', which its row_key names",
@@ -255,9 +267,9 @@ def _check_columns(table: Any, source: SourceSpec) -> None:
         )
 
 
-def _note_part(parts: dict[tuple[str, str], Part], table: Any) -> None:
-    if table.num_rows == 0:
-        return
-    file, sheet = table["_file"][0].as_py(), table["_sheet"][0].as_py() or ""
-    own = tuple(name for name in table.column_names if name not in OWN_COLUMNS)
+def _note_part(parts: dict[tuple[str, str], Part], table: Any, chunk: SourceChunk) -> None:
+    file, sheet = chunk.file, chunk.sheet
+    if table.num_rows:
+        file, sheet = table["_file"][0].as_py(), table["_sheet"][0].as_py() or ""
+    own = tuple(name for name in table.column_names if name not in RESERVED_COLUMNS)
     parts.setdefault((file, sheet), Part(file=file, sheet=sheet, columns=own))

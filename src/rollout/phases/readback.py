@@ -22,7 +22,7 @@ from rollout.model.outcome import LOADED
 from rollout.model.target import TargetRecord
 from rollout.phases.cleanse import transform_context
 from rollout.phases.context import PhaseContext, TargetConnector, shown
-from rollout.phases.golden import golden_path
+from rollout.phases.golden import golden_paths
 from rollout.verify.observe import observe
 from rollout.verify.recheck import Expectation, wrong_fields
 from rollout.verify.reconcile import CROSSWALK, KEPT, EntityData
@@ -48,7 +48,8 @@ class ReadBack:
         counted = self.target.count(entity)
         with shown(self.context.progress, f"read back {entity}", counted, "records") as progress:
             observe(self.target.read_all(entity), list(fields), path, advance=progress.advance)
-        return EntityData(entity, fields, golden_path(self.context, entity), self._crosswalk(entity), path), counted
+        golden = golden_paths(self.context, wave=self.plan.wave)[entity]
+        return EntityData(entity, fields, golden, self._crosswalk(entity), path), counted
 
     def kept(self, entity: str, fields_path: Path) -> pa.Table:
         """Of the differences found, the fields that the approved plan leaves to the people who changed them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rollout.journal.leases import Lease
+from rollout.journal.leases import Lease, Throttle
 from rollout.journal.plans import PlanRecord, Plans
 from rollout.journal.rows import RowStates
 from rollout.load.machine import RowState
@@ -12,18 +12,35 @@ from rollout.load.sending import Sender
 from rollout.load.work import LoadScope
 from rollout.phases.context import PhaseContext, TargetConnector
 
-LEASE_MARGIN_S = 30.0
-"""What a lease lasts beyond the longest call, so that it is renewed several times before it runs out."""
+BATCH_LINES = 1_000
 
 
-def lease_ttl_s(target: TargetConnector) -> float:
-    """How long a load's lease lasts without renewal."""
-    return target.capabilities.call_timeout_s + LEASE_MARGIN_S
-
-
-def load_lease(target_name: str) -> str:
-    """The lease under which a target is planned and loaded, one at a time."""
-    return f"load {target_name}"
+def load_scope(
+    context: PhaseContext,
+    plan: PlanRecord,
+    entity: str,
+    target: TargetConnector,
+    *,
+    lease: Lease,
+    run_id: str,
+    max_attempts: int = 5,
+) -> LoadScope:
+    """What the batches of one entity share."""
+    return LoadScope(
+        journal=context.journal,
+        plan=plan,
+        entity=entity,
+        fields=tuple(context.project.spec.entities[entity].fields),
+        target=target,
+        throttle=Throttle(context.journal, target.name, target.capabilities, time.sleep),
+        sealer=context.journal.sealer(plan.key_id),
+        ledger=context.journal.ledger_sealer(),
+        lease=lease,
+        states=RowStates(plan.plan_id, entity, run_id),
+        clock_s=time.monotonic,
+        sleep=time.sleep,
+        max_attempts=max_attempts,
+    )
 
 
 def settle_open_lines(
@@ -46,22 +63,12 @@ def settle_open_lines(
 
 
 def _settle(context: PhaseContext, plan: PlanRecord, entity: str, target: TargetConnector, lease: Lease) -> int:
-    run_id = context.journal.start_run("settle", entity=entity, wave=plan.wave)
-    sender = Sender(
-        LoadScope(
-            journal=context.journal,
-            plan=plan,
-            entity=entity,
-            target=target,
-            sealer=context.journal.sealer(plan.key_id),
-            lease=lease,
-            states=RowStates(plan.plan_id, entity, run_id),
-            clock=context.clock,
-            sleep=time.sleep,
-        )
-    )
-    states = sender.settle()
-    context.journal.finish_run(
-        run_id, state="completed", summary={"plan_id": plan.plan_id, "decided": {s: states.count(s) for s in RowState}}
-    )
+    with context.journal.running("settle", entity=entity, wave=plan.wave) as run:
+        scope = load_scope(context, plan, entity, target, lease=lease, run_id=run.run_id)
+        with context.journal.transaction() as connection:
+            lines = scope.states.open_lines(connection)
+        sender, states = Sender(scope), list[RowState]()
+        for start in range(0, len(lines), BATCH_LINES):
+            states += sender.settle(lines[start : start + BATCH_LINES])
+        run.summary = {"plan_id": plan.plan_id, "decided": {state.value: states.count(state) for state in RowState}}
     return len(states)

@@ -2,6 +2,11 @@
 
 ``{workspace}/stages/{entity}/{kind}-{hash16}.parquet``, with a ``.json`` beside it that tells what it is. A stage is
 written under a temporary name and renamed, its ``.json`` last: what has one is whole, and is never computed again.
+
+Stages hold personal data **in clear**, the raw values in quarantine among it: a legacy file's rows, mapped and not.
+Files are 0600 in folders of 0700; keep the workspace on an encrypted volume. Nothing deletes stages: remove them when
+the rollout is over, or before, since they are computed again. What the journal keeps of rows is sealed; stages are not,
+because DuckDB and Arrow read them by column straight from the file.
 """
 
 from __future__ import annotations
@@ -12,28 +17,34 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 import rollout
-from rollout.match.parquet import PARQUET
+from rollout.match.parquet import open_parquet
 
 STAGE_FORMAT = 1
 """Raised when stages of an older version can no longer be read."""
 _COMPUTING = (
+    "connectors/files",
+    "connectors/sql.py",
     "mapping",
     "cleanse",
     "match",
     "phases/stages.py",
     "phases/raw.py",
+    "phases/cleanse.py",
     "phases/cleansing.py",
     "phases/references.py",
 )
+_DECIDING = ("phonenumbers", "email-validator", "python-stdnum", "python-calamine", "openpyxl", "pyarrow", "pandas")
+"""Distributions whose rules and parsers decide what a cell becomes."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -47,13 +58,14 @@ def digest(*parts: Any) -> str:
 
 @cache
 def code_version() -> str:
-    """Hash of the code that computes stages: a changed rule or normaliser makes new ones."""
+    """Hash of the code that computes stages, and of what it decides with: a changed rule or reader makes new ones."""
     home = Path(rollout.__file__).parent
     found = hashlib.sha256(str(STAGE_FORMAT).encode())
     for name in _COMPUTING:
         path = home / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             found.update(file.read_bytes())
+    found.update(repr([(name, version(name)) for name in _DECIDING]).encode())
     return found.hexdigest()[:16]
 
 
@@ -77,7 +89,7 @@ class StageWriter:
             self._schema = table.schema
             part = self.path.with_name(f".{self.path.name}.{os.getpid()}.{len(self._parts)}.tmp")
             self._parts.append(part)
-            self._writer = pq.ParquetWriter(part, table.schema, **PARQUET)
+            self._writer = open_parquet(part, table.schema)
         self._writer.write_table(table)
         self.rows += table.num_rows
 
@@ -102,7 +114,7 @@ class StageWriter:
         """One file with the columns of all parts."""
         schema = pa.unify_schemas([pq.read_schema(part) for part in self._parts])
         whole = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        with pq.ParquetWriter(whole, schema, **PARQUET) as writer:
+        with open_parquet(whole, schema) as writer:
             for part in self._parts:
                 for batch in pq.ParquetFile(part).iter_batches():
                     table = pa.Table.from_batches([batch])
@@ -148,14 +160,16 @@ class StageStore:
     def save(self, path: Path, model: BaseModel) -> None:
         """Write a stage's description, atomically."""
         part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        part.write_text(model.model_dump_json(indent=1), encoding="utf-8")
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(model.model_dump_json(indent=1))
         part.replace(path)
 
     def load(self, path: Path, kind: type[M], *, files: tuple[str, ...] = ()) -> M | None:
-        """A stage's description, or None if it, or a file that its fields ``files`` name, is not there."""
-        if not path.exists():
+        """A stage's description, or None if it is not there or damaged, or a file that its fields ``files`` name is not."""
+        try:
+            model = kind.model_validate_json(path.read_bytes())
+        except (FileNotFoundError, ValidationError):
             return None
-        model = kind.model_validate_json(path.read_text(encoding="utf-8"))
         named = (Path(str(getattr(model, name))) for name in files)
         return model if all((self.root / file).exists() for file in named) else None
 

@@ -137,7 +137,7 @@ class _Found:
 
 def _loaded_plan(context: PhaseContext, target_name: str) -> PlanRecord:
     with context.journal.transaction() as connection:
-        plan = Plans(context.journal.project_id).latest(connection, target_name, ("loading", "applied"))
+        plan = Plans(context.journal.project_id).latest_begun(connection, target_name)
     if plan is None:
         raise ConfigError(f"nothing was loaded into '{target_name}' yet", hint="run `rollout load` first")
     cleansing = context.journal.latest_run("cleanse")

@@ -15,6 +15,11 @@ _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET = re.compile(r"(^|[_\-.])(password|passwd|passphrase|pwd|secret|token|credentials?|(api|access|private)_?key)$")
 
 
+def names_a_secret(option: str) -> bool:
+    """Whether an option's name says that its value is a secret."""
+    return _SECRET.search(option.lower()) is not None
+
+
 def select_environment(document: Document, env: str | None) -> list[Finding]:
     """Merge the overlay `environments: {NAME: …}` into the document, deeply, and drop the section.
 
@@ -58,7 +63,7 @@ def clear_secrets(document: Document) -> list[Finding]:
     for place, value in _texts(document.data, ()):
         if "options" not in place:
             continue
-        named = any(isinstance(key, str) and _SECRET.search(key.lower()) for key in place[place.index("options") + 1 :])
+        named = any(isinstance(key, str) and names_a_secret(key) for key in place[place.index("options") + 1 :])
         if (named and not _REFERENCE.fullmatch(value)) or _has_clear_password(value):
             findings.append(
                 document.error(

@@ -173,7 +173,11 @@ class ProjectSpec(Frozen):
     cleanse: CleanseSection = CleanseSection()
     match: dict[str, MatchSpec] = Field(default_factory=dict)
     owner_map: OwnerMapSection | None = None
-    waves: tuple[WaveSpec, ...] = (WaveSpec(name="all"),)
+    waves: tuple[WaveSpec, ...] = Field(
+        default=(WaveSpec(name="all"),),
+        max_length=1,
+        description="One for now: waves with filters come with the pilot.",
+    )
     verify: VerifySample = VerifySample()
     gates: dict[str, GateSpec] = Field(default_factory=dict)
     privacy: PrivacySection = PrivacySection()

@@ -11,7 +11,7 @@ import pytest
 from rollout.errors import ConfigError
 from rollout.phases.cleanse import run_cleanse
 from rollout.phases.context import open_context
-from rollout.phases.golden import golden_path
+from rollout.phases.golden import golden_paths
 from rollout.project.loader import load_project
 
 DEMO = Path(__file__).parents[3] / "demo"
@@ -35,7 +35,7 @@ def test_the_demo_is_accounted_for_row_by_row(root):
         run = context.journal.latest_run("cleanse")
         assert run is not None
         found = {finding.id for finding in context.journal.findings(run.run_id)}
-        golden = {entity: golden_path(context, entity) for entity in summary.entities}
+        golden = golden_paths(context, wave="all")
     assert again == summary
     assert summary.accounted
     assert list(summary.entities) == ["account", "contact"]

@@ -18,7 +18,7 @@ from rollout.journal.crypto import KeyRing
 from rollout.journal.store import Journal
 from rollout.phases.approve import approve
 from rollout.phases.context import PhaseContext
-from rollout.phases.drift import plan_inputs
+from rollout.phases.drift import source_inputs
 from rollout.phases.load import LoadSummary, run_load
 from rollout.phases.plan import PlanSummary, run_plan
 from rollout.project.loader import Project
@@ -79,6 +79,7 @@ class Bench:
     ) -> None:
         """Put golden records in place, as a cleansing would: by golden key; ``merged`` maps source to golden key."""
         summary: dict[str, object] = {}
+        ledgers = []
         for ordinal, (entity, records) in enumerate((("account", accounts), ("contact", contacts or {}))):
             fields = list(self.context.project.spec.entities[entity].fields)
             path = self.context.project.workspace.stages / entity / f"golden-{len(list(self._stages(entity)))}.parquet"
@@ -90,13 +91,17 @@ class Bench:
             rows = [(key, "golden", key, None) for key in records]
             if entity == "account":
                 rows += [(key, "merged", golden, "uscc") for key, golden in (merged or {}).items()]
-            self.context.journal.replace_ledger(entity, rows, source_rows=len(rows), ordinal=ordinal)
+            ledgers.append((entity, rows, ordinal))
             summary[entity] = {"golden_file": str(path.relative_to(self.context.project.workspace.stages))}
-        inputs = plan_inputs(self.context, self.crm)
+        inputs = source_inputs(self.context)
         with self.context.journal.running("cleanse") as run:
+            for entity, rows, ordinal in ledgers:
+                self.context.journal.replace_ledger(
+                    entity, rows, source_rows=len(rows), ordinal=ordinal, run_id=run.run_id
+                )
             run.summary = {
                 "entities": summary,
-                "inputs": {"sources": inputs["sources"], "rules": inputs["rules"]},
+                "inputs": inputs,
             }
 
     def _stages(self, entity: str) -> Sequence[Path]:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from rollout.connectors.memory import MemoryFault
 from rollout.errors import ApprovalError, ConfigError, DriftError, LeaseHeld, Retryable
 from rollout.journal.leases import hold
-from rollout.load import sending
+from rollout.load import looking, sending
 
 ACCOUNTS = {f"s:{n}": {"name": f"Company {n}", "phone": f"+8621000000{n:02}"} for n in range(30)}
 CONTACTS = {f"c:{n}": {"name": f"Person {n}", "account": f"s:{n % 30}"} for n in range(45)}
@@ -19,7 +19,7 @@ CONTACTS = {f"c:{n}": {"name": f"Person {n}", "account": f"s:{n % 30}"} for n in
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
     monkeypatch.setattr(sending, "BACKOFF_S", (0.0,))
-    monkeypatch.setattr(sending, "PROBE_PAUSE_S", 0.01)
+    monkeypatch.setattr(looking, "PROBE_PAUSE_S", 0.01)
 
 
 def test_everything_is_created_once_with_its_relations(bench):
@@ -218,9 +218,9 @@ def test_a_second_load_is_told_who_is_at_it(bench):
     bench.golden(ACCOUNTS)
     bench.plan()
     bench.approve()
-    with hold(bench.context.journal, "load test", ttl_s=60), pytest.raises(LeaseHeld, match=r"process \d+ on"):
+    with hold(bench.context.journal, "load test"), pytest.raises(LeaseHeld, match=r"process \d+ on"):
         bench.load()
-    with hold(bench.context.journal, "load test", ttl_s=60), pytest.raises(LeaseHeld):
+    with hold(bench.context.journal, "load test"), pytest.raises(LeaseHeld):
         bench.plan()
     assert bench.load().state == "applied"
 

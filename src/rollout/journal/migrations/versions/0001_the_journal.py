@@ -31,11 +31,15 @@ def upgrade() -> None:
         "data_key",
         sa.Column("key_id", sa.Text(), nullable=False),
         sa.Column("project_id", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=True),
         sa.Column("wrapped_by", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("destroyed_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("key_id"),
+    )
+    op.create_index(
+        "ix_data_key_ledger", "data_key", ["project_id"], unique=True, postgresql_where=sa.text("purpose = 'ledger'")
     )
     op.create_table(
         "key_assignment",
@@ -63,6 +67,7 @@ def upgrade() -> None:
         sa.Column("wave", sa.Text(), nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=False),
         sa.Column("source_rows", sa.BigInteger(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=True),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("project_id", "entity", "wave"),
     )
@@ -92,6 +97,7 @@ def upgrade() -> None:
         sa.Column("estimate", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("code_version", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("plan_id"),
     )
     op.create_index("ix_plan_latest", "plan", ["project_id", "target", "seq"], unique=False)
@@ -124,6 +130,7 @@ def upgrade() -> None:
     op.create_table(
         "run",
         sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("project_id", sa.Text(), nullable=False),
         sa.Column("phase", sa.Text(), nullable=False),
         sa.Column("entity", sa.Text(), nullable=True),
@@ -137,7 +144,7 @@ def upgrade() -> None:
         sa.Column("summary", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("run_id"),
     )
-    op.create_index("ix_run_latest", "run", ["project_id", "phase", "started_at"], unique=False)
+    op.create_index("ix_run_latest", "run", ["project_id", "phase", "seq"], unique=False)
     op.create_table(
         "source_row",
         sa.Column("project_id", sa.Text(), nullable=False),
@@ -156,9 +163,7 @@ def upgrade() -> None:
         sa.Column("entity", sa.Text(), nullable=False),
         sa.Column("migration_key", sa.Text(), nullable=False),
         sa.Column("target_id", sa.Text(), nullable=False),
-        sa.Column("plan_id", sa.Text(), nullable=False),
-        sa.Column("step", sa.Integer(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("base", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("project_id", "target", "entity", "migration_key"),
     )
     op.create_table(
@@ -247,7 +252,9 @@ def downgrade() -> None:
     op.drop_table("source_row")
     op.drop_index("ix_run_latest", table_name="run")
     op.drop_table("run")
-    op.drop_index("ix_row_state_open", table_name="row_state")
+    op.drop_index(
+        "ix_row_state_open", table_name="row_state", postgresql_where=sa.text("state IN ('intent', 'unknown')")
+    )
     op.drop_table("row_state")
     op.drop_index("ix_plan_latest", table_name="plan")
     op.drop_table("plan")
@@ -256,5 +263,6 @@ def downgrade() -> None:
     op.drop_table("lease")
     op.drop_index("ix_key_assignment_key", table_name="key_assignment")
     op.drop_table("key_assignment")
+    op.drop_index("ix_data_key_ledger", table_name="data_key", postgresql_where=sa.text("purpose = 'ledger'"))
     op.drop_table("data_key")
     op.drop_table("audit")

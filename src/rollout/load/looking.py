@@ -1,0 +1,133 @@
+"""Looking at the target: before a write, after it, and where an answer is missing. Never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from rollout.connectors.reasons import Reason
+from rollout.load import machine
+from rollout.load.machine import Decision, RowState
+from rollout.load.work import LoadScope, Round, Work, after_read_back
+from rollout.model.target import Op, RowResult, TargetRecord
+
+PROBE_WAIT_S = 30.0
+"""How long an undecided row is waited for within a run; after that it is parked as unknown and a later run decides."""
+PROBE_PAUSE_S = 0.5
+
+
+class Looker:
+    """Reads one entity's records and decides about rows by them. Thread-safe: it keeps no state of its own."""
+
+    def __init__(self, scope: LoadScope) -> None:
+        self._scope = scope
+
+    def before(self, works: Sequence[Work]) -> Round:
+        """Look before anything is sent, where the plan could be out of date."""
+        enforces = self._scope.target.capabilities.enforces_unique
+        current = self._read([work.key for work in works if work.op is Op.UPDATE or not enforces])
+        round_ = Round()
+        for work in works:
+            records = current.get(work.key, ())
+            if work.op is Op.UPDATE:
+                decision = machine.before_update(work.row.old, work.new, records, work.row.target_id)
+            else:
+                decision = machine.before_create(records)
+            if decision.send:
+                round_.send.append(replace(work, record=records[0] if records else None))
+            else:
+                round_.decided.append((work, decision))
+        return round_
+
+    def after(self, answered: Sequence[tuple[Work, RowResult]]) -> Round:
+        """Read back what the target says it stored; its answer alone is no proof."""
+        landed = [work for work, result in answered if machine.after_answer(result).state in machine.LANDED]
+        stored = self._read_back(landed)
+        round_ = Round()
+        for work, result in answered:
+            decision = machine.after_answer(result)
+            if decision.state in machine.LANDED:
+                round_.decided.append(after_read_back(work, decision, stored.get(work.key, ())))
+            else:
+                round_.decided.append((work, decision))
+        return round_
+
+    def probe(self, works: Sequence[Work]) -> Round:
+        """Decide rows without a usable answer by looking, for up to PROBE_WAIT_S."""
+        round_, waited_s = Round(), 0.0
+        undecided = list(works)
+        while undecided:
+            current = self._read([work.key for work in undecided])
+            still: list[Work] = []
+            for work in undecided:
+                records = current.get(work.key, ())
+                decision = self._decide(work, records)
+                if decision.send:
+                    round_.send.append(replace(work, record=records[0] if records else None))
+                elif decision.state is RowState.UNKNOWN and waited_s < PROBE_WAIT_S and not work.claimed_id:
+                    still.append(work)
+                elif decision.state in machine.LANDED:
+                    round_.decided.append(after_read_back(replace(work, probed=True), decision, records))
+                else:
+                    round_.decided.append((work, decision))
+            undecided = still
+            if undecided:
+                self._scope.sleep(PROBE_PAUSE_S)
+                waited_s += PROBE_PAUSE_S
+        return round_
+
+    def _decide(self, work: Work, records: Sequence[TargetRecord]) -> Decision:
+        assert work.sent_s is not None
+        capabilities = self._scope.target.capabilities
+        elapsed_s = self._scope.clock_s() - work.sent_s
+        decision = machine.probe(
+            work.op,
+            work.new,
+            work.row.old,
+            records,
+            target_id=work.row.target_id,
+            elapsed_s=elapsed_s,
+            capabilities=capabilities,
+        )
+        if not decision.send:
+            return decision
+        if work.claimed_id:
+            return Decision(
+                RowState.UNKNOWN,
+                work.claimed_id,
+                "not_readable",
+                "stored, says the target, but its reads do not show it: a person must look it up",
+            )
+        if work.answer is None or work.answer.reason_code == Reason.VERSION_CHANGED:
+            return decision
+        if work.op is Op.CREATE and work.answer.reason_code == Reason.KEY_EXISTS:
+            # The target holds our key, though reads do not show it yet: most likely our own call whose answer was lost.
+            return Decision(
+                RowState.UNKNOWN,
+                work.answer.target_id,
+                "key_exists",
+                "the key is taken, but reads do not show the record",
+            )
+        return machine.after_answer(work.answer)  # something else is in the way: sending again would not help
+
+    def _read(self, keys: Sequence[str]) -> dict[str, Sequence[TargetRecord]]:
+        scope, found = self._scope, dict[str, Sequence[TargetRecord]]()
+        size = scope.target.capabilities.max_read_keys
+        for start in range(0, len(keys), size):
+            scope.throttle.wait()
+            found.update(scope.target.read_by_keys(scope.entity, keys[start : start + size]))
+        return found
+
+    def _read_back(self, works: Sequence[Work]) -> Mapping[str, Sequence[TargetRecord]]:
+        """Read rows that the target says are stored, waiting for those its reads do not show as sent yet."""
+        found = self._read([work.key for work in works])
+        left_s = self._scope.target.capabilities.read_your_writes_delay_s
+        while left_s > 0 and (stale := [work.key for work in works if not _shows(work, found.get(work.key, ()))]):
+            self._scope.sleep(PROBE_PAUSE_S)
+            left_s -= PROBE_PAUSE_S
+            found.update(self._read(stale))
+        return found
+
+
+def _shows(work: Work, records: Sequence[TargetRecord]) -> bool:
+    return bool(records) and all(records[0].values.get(name) == value for name, value in work.new.items())

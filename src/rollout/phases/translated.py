@@ -1,0 +1,77 @@
+"""A target spoken to in the project's names: fields and entities may be called otherwise there (`target_name`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rollout.connectors.base import RowResult, TargetRecord, WriteRow
+from rollout.model.entity import TargetSchema, Values
+from rollout.model.finding import Finding
+from rollout.project.spec import ProjectSpec
+
+if TYPE_CHECKING:
+    from rollout.phases.context import TargetConnector
+
+
+class TranslatedTarget:
+    """Wraps a target connector; `describe` alone answers in the target's own names."""
+
+    def __init__(self, target: TargetConnector, spec: ProjectSpec) -> None:
+        self._target = target
+        self.name = target.name
+        self.capabilities = target.capabilities
+        self._entities = {name: entity.target_name or name for name, entity in spec.entities.items()}
+        self._fields = {
+            name: {field: declared.target_name or field for field, declared in entity.fields.items()}
+            for name, entity in spec.entities.items()
+        }
+
+    def check(self) -> list[Finding]:
+        """As the target."""
+        return self._target.check()
+
+    def describe(self) -> TargetSchema:
+        """The target's schema, in its own names."""
+        return self._target.describe()
+
+    def close(self) -> None:
+        """As the target."""
+        self._target.close()
+
+    def read_by_keys(self, entity: str, migration_keys: Sequence[str]) -> Mapping[str, Sequence[TargetRecord]]:
+        """Records by migration key."""
+        found = self._target.read_by_keys(self._entities[entity], migration_keys)
+        return {key: [self._ours(entity, record) for record in records] for key, records in found.items()}
+
+    def read_all(self, entity: str) -> Iterator[TargetRecord]:
+        """Every record."""
+        for record in self._target.read_all(self._entities[entity]):
+            yield self._ours(entity, record)
+
+    def count(self, entity: str) -> int:
+        """How many records the target says it holds."""
+        return self._target.count(self._entities[entity])
+
+    def write(self, entity: str, rows: Sequence[WriteRow]) -> Sequence[RowResult]:
+        """Write a batch."""
+        theirs = [replace(row, values=self._theirs(entity, row.values)) for row in rows]
+        return self._target.write(self._entities[entity], theirs)
+
+    def _theirs(self, entity: str, values: Values) -> Values:
+        names = self._fields[entity]
+        return {names[name]: value for name, value in values.items()}
+
+    def _ours(self, entity: str, record: TargetRecord) -> TargetRecord:
+        values = {name: record.values.get(theirs) for name, theirs in self._fields[entity].items()}
+        return replace(record, entity=entity, values=values)
+
+
+def renames(spec: ProjectSpec) -> bool:
+    """Whether anything is called otherwise in the target."""
+    return any(
+        (entity.target_name or name) != name
+        or any((declared.target_name or field) != field for field, declared in entity.fields.items())
+        for name, entity in spec.entities.items()
+    )
