@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from rollout.cleanse.reasons import REASONS
 from rollout.cleanse.rules import FieldPlan
-from rollout.mapping.spec import OnError
+from rollout.mapping.spec import RESERVED_COLUMNS, OnError
 from rollout.mapping.transforms import run_steps
 from rollout.mapping.transforms_base import Coded, TransformContext, nulls
 from rollout.mapping.transforms_text import tidy
@@ -140,7 +140,7 @@ def _blank_rows(table: Any) -> Any:
     if not pc.any(blank).as_py():
         return blank
     for name in table.column_names:
-        if not name.startswith("_"):
+        if name not in RESERVED_COLUMNS:
             values = _column(table, name)
             blank = pc.and_(blank, pc.fill_null(pc.equal(pc.utf8_trim_whitespace(values), ""), True))
     return blank

@@ -51,11 +51,14 @@ class SourceChunk:
     project), ``_sheet`` (or "") and ``_line`` (int64, the line in the file at which the row starts, 1-based; in a
     workbook the row number). ``findings`` tell what was detected or put right while reading (encoding, ragged rows).
     Rows that cannot be read as a row are in ``unreadable`` with the same three columns, ``raw`` and ``reason``.
+    ``file`` and ``sheet`` say what the columns belong to; only they can where there is a header and no row.
     """
 
     frame: pd.DataFrame
     findings: list[Finding] = field(default_factory=list)
     unreadable: pd.DataFrame | None = None
+    file: str = ""
+    sheet: str = ""
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from rollout.connectors.base import Capabilities, FileFingerprint, SourceChunk
 from rollout.errors import ConfigError, Retryable, UnsupportedOperation
-from rollout.mapping.spec import SourceSpec
+from rollout.mapping.spec import RESERVED_COLUMNS, SourceSpec
 from rollout.model.base import Frozen
 from rollout.model.entity import TargetSchema
 from rollout.model.finding import Finding, Level
 
 FINGERPRINT_ROWS = 10_000
-_OURS = ("_file", "_sheet", "_line")
 
 
 class SqlOptions(Frozen):
@@ -132,7 +132,7 @@ class SqlConnector:
                 hint="make sure that it is the right database",
             )
             empty = self._chunk(columns, [], line)
-            yield SourceChunk(frame=empty.frame, findings=[finding])
+            yield replace(empty, findings=[finding])
 
     @contextmanager
     def _answer(self, source: SourceSpec, rows: int) -> Iterator[tuple[list[str], Iterator[list[Any]]]]:
@@ -177,7 +177,8 @@ class SqlConnector:
                 _file=pd.array([self.name], dtype="str").repeat(len(rows)),
                 _sheet=pd.array([""], dtype="str").repeat(len(rows)),
                 _line=np.arange(first_line, first_line + len(rows), dtype=np.int64),
-            )
+            ),
+            file=self.name,
         )
 
     def _where(self, option: str) -> str:
@@ -191,7 +192,7 @@ def _is_sql(error: DBAPIError) -> bool:
 
 
 def _require_columns(columns: list[str], source: SourceSpec, where: str) -> None:
-    twice = sorted({name for name in columns if columns.count(name) > 1} | (set(columns) & set(_OURS)))
+    twice = sorted({name for name in columns if columns.count(name) > 1} | (set(columns) & set(RESERVED_COLUMNS)))
     if twice:
         raise ConfigError(
             f"column names occur twice or are reserved: {', '.join(twice)}", where=where, hint="rename them with AS"

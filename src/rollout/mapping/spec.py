@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from rollout.model.base import Frozen
 
+RESERVED_COLUMNS = ("_key", "_source_key", "_source", "_file", "_sheet", "_line")
+"""Columns that reading adds to a source's own; no source may have one of that name."""
+
 
 class SourceSpec(Frozen):
     """One source of an entity: files by glob, a sheet, or an SQL query."""

@@ -24,12 +24,19 @@ def scan(path: Path) -> str:
     return "read_parquet('" + str(path).replace("'", "''") + "', file_row_number = true)"
 
 
+def open_parquet(path: Path, schema: Any) -> Any:
+    """A writer for a new Parquet file that nobody but its owner can read: it holds personal data."""
+    # Arrow keeps the permissions of a file that is there already.
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+    return pq.ParquetWriter(path, schema, **PARQUET)
+
+
 def write_parquet(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     """Run a query into a Parquet file that appears only when it is whole. Arrow writes it: it is faster at that."""
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         reader = connection.query(query).to_arrow_reader(_BATCH_ROWS)
-        with pq.ParquetWriter(part, reader.schema, **PARQUET) as writer:
+        with open_parquet(part, reader.schema) as writer:
             for batch in reader:
                 writer.write_batch(batch)
         part.replace(path)

@@ -165,7 +165,7 @@ class StageStore:
         part.replace(path)
 
     def load(self, path: Path, kind: type[M], *, files: tuple[str, ...] = ()) -> M | None:
-        """A stage's description, or None if it is not there or damaged, or a file that its fields ``files`` name is not."""
+        """A stage's description; None if it, or a file that its fields ``files`` name, is missing or damaged."""
         try:
             model = kind.model_validate_json(path.read_bytes())
         except (FileNotFoundError, ValidationError):

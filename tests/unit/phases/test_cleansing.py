@@ -134,3 +134,9 @@ def test_a_value_map_in_another_encoding_is_an_error_not_a_traceback(tmp_path):
     (tmp_path / "map.csv").write_bytes("raw,value\n东,华东\n".encode("gb18030"))
     with pytest.raises(ConfigError, match="save it as CSV in UTF-8"):
         read_map(tmp_path / "map.csv", "raw", "value", shown="map.csv")
+
+
+def test_a_row_with_a_value_in_an_unmapped_column_is_not_blank(small):
+    small.write("east.csv", "编号|名称|代码|区域|传真", "E1|甲公司||东|", "  ||||021-52345678", "  ||||")
+    done = small.cleanse()["account"]
+    assert (done.skipped, done.quarantined, done.accounted) == (1, 1, True)

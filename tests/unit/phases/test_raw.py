@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rollout.errors import ConfigError
-from rollout.phases.stages import StageStore, digest
+from rollout.phases.stages import StageStore, code_version, digest
 
 
 def keys(small, stage):
@@ -86,3 +86,44 @@ def test_a_file_without_rows(small):
     small.accounts()
     assert small.read("account", 0).rows == 0
     assert small.cleanse()["account"].source == 1
+
+
+def test_stages_are_for_their_owner_alone(small):
+    small.write("east_b.csv", "编号|名称|代码|区域|传真", "Z|乙|||021")  # other columns: parts that are joined
+    small.cleanse()
+    files = [path for path in small.store.root.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
+
+
+def test_a_damaged_description_is_no_stage(small):
+    first = small.read("account", 0)
+    (description,) = (small.store.root / "account").glob("raw_east-*.json")
+    description.write_text(description.read_text(encoding="utf-8")[:40], encoding="utf-8")
+    assert small.read("account", 0) == first
+
+
+def test_a_header_without_rows_is_known_by_its_columns(small):
+    small.write("east_b.csv", "编号|名称")
+    stage = small.read("account", 0)
+    assert [part.file for part in stage.parts] == ["legacy/east.csv", "legacy/east_b.csv"]
+    assert stage.lacking(["编号", "区域"]) == {"legacy/east_b.csv": ["区域"]}
+    with pytest.raises(ConfigError, match=r"legacy/east_b\.csv lacks 代码, 区域"):
+        small.cleanse()
+
+
+def test_columns_that_reading_adds_are_refused_in_a_source(small):
+    small.write("east.csv", "编号|名称|代码|区域|_key", "A|甲||东|x")
+    with pytest.raises(ConfigError, match="reserved: _key"):
+        small.read("account", 0)
+
+
+def test_stages_know_the_reader_that_made_them(small, monkeypatch):
+    first = small.read("account", 0)
+    monkeypatch.setattr("rollout.phases.stages.version", lambda _: "another")
+    code_version.cache_clear()
+    try:
+        assert small.read("account", 0).key != first.key
+    finally:
+        monkeypatch.undo()
+        code_version.cache_clear()

@@ -208,6 +208,8 @@ def _chunk(part: Part, table: Table, findings: list[Finding]) -> SourceChunk:
         frame=_placed(part.rows.to_pandas(), table, part.lines),
         findings=[*findings, *part.findings],
         unreadable=_unreadable(part.unreadable, table) if part.unreadable else None,
+        file=table.label,
+        sheet=table.sheet,
     )
 
 

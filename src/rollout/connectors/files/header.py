@@ -7,9 +7,8 @@ from collections.abc import Collection, Sequence
 from itertools import zip_longest
 
 from rollout.errors import ConfigError
+from rollout.mapping.spec import RESERVED_COLUMNS
 from rollout.model.finding import Finding, Level
-
-OURS = ("_file", "_sheet", "_line")
 
 
 def join_header(lines: Sequence[Sequence[str]], *, label: str, line: int) -> tuple[tuple[str, ...], list[Finding]]:
@@ -52,7 +51,7 @@ def join_header(lines: Sequence[Sequence[str]], *, label: str, line: int) -> tup
             where=where,
             hint="name each column once; a title line above it needs skip_rows: 1, a two-line header header_rows: 2",
         )
-    taken = sorted(set(names) & set(OURS))
+    taken = sorted(set(names) & set(RESERVED_COLUMNS))
     if taken:
         raise ConfigError(f"column names are reserved: {', '.join(taken)}", where=where, hint="rename them in the file")
     return _name_blanks(names, where)
