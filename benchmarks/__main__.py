@@ -7,6 +7,8 @@ import importlib
 import sys
 from pathlib import Path
 
+from rollout.testbed.demodata.dataset import MIN_ACCOUNTS
+
 
 def _modules() -> list[str]:
     """Modules of this folder that define ``main``."""
@@ -14,14 +16,17 @@ def _modules() -> list[str]:
     return [path.stem for path in files if "\ndef main(" in path.read_text(encoding="utf-8")]
 
 
-def _run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """Run what the command line names; answers the exit code: 1 if a figure was missed, 2 if nothing could be run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ratios within one run.")
     parser.add_argument("names", nargs="*", help=f"any of: {', '.join(_modules())}; default: all")
-    parser.add_argument("--rows", type=int, help="A smaller size, to look at one's own change; proves nothing.")
+    parser.add_argument("--rows", type=int, help="A smaller size (200 or more), to look at one's own change.")
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.names) - set(_modules()))
     if unknown:
         parser.error(f"no benchmark is called {', '.join(unknown)}")
+    if chosen.rows is not None and chosen.rows < MIN_ACCOUNTS:
+        parser.error(f"--rows {chosen.rows}: at least {MIN_ACCOUNTS}")
     missed = []
     for name in chosen.names or _modules():
         print(f"== {name}", flush=True)
@@ -33,4 +38,4 @@ def _run(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))
