@@ -107,7 +107,11 @@ class Transport:
         try:
             return self._client.request(method, path, json=body, headers=headers)
         except _NOTHING_SENT as error:
-            raise Retryable(f"cannot connect to {self._base_url}: {error}", where=self.name) from error
+            raise Retryable(
+                f"cannot connect to {self._base_url}: {error}",
+                where=self.name,
+                hint="start the CRM (the demo's: `make ui`), or correct base_url, then run the same command again",
+            ) from error
         except httpx.HTTPError as error:
             message = f"no answer from {path}: {type(error).__name__} {error}"
             if write:
