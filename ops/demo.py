@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import sys
 import time
@@ -18,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 from processes import ServiceError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from services import PREFECT, ROOT, TESTBED, UI, Services
 
+from rollout.cli import tables
 from rollout.errors import RolloutError
 from rollout.journal import people
-from rollout.model.outcome import Accounting, Bucket
-from rollout.model.verdict import GateResult, Verdict
+from rollout.model.verdict import Verdict
 from rollout.phases.context import open_context
 from rollout.phases.verify import VerifySummary
 from rollout.project.loader import load_project
@@ -36,12 +36,23 @@ if TYPE_CHECKING:
 PROJECT = ROOT / "demo"
 PERSON = "演示负责人 (demo)"
 CODE = "ROLLOUT_DEMO_CODE"
+HEAVY = ("rollout.assess.profile", "rollout.match.exact", "rollout.verify.suites")
+"""Seconds to import, and wanted as soon as the services are up."""
+QUIET = {
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # its logs are shown in its own pages
+    "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_CLIENT_MAX_RETRIES": "2",  # a server on this machine that is gone stays gone
+}
 REASON = "demo on made-up data: approved by the script that made the data"
 console = Console(highlight=False)
 
 
 class DemoError(Exception):
     """A phase did not end as the demo needs it."""
+
+
+class LostPrefectError(DemoError):
+    """The Prefect server is gone or no longer answers."""
 
 
 def main() -> int:
@@ -52,15 +63,22 @@ def main() -> int:
         services = Services.of(PROJECT)
         with console.status("starting PostgreSQL, the testbed CRM and Prefect …"):
             services.start_database()
-            with ThreadPoolExecutor(1) as pool:
+            with ThreadPoolExecutor(2) as pool:
                 starting = pool.submit(services.start_prefect)
+                importing = pool.submit(lambda: [importlib.import_module(name) for name in HEAVY])
                 services.start_testbed()
                 prefect, is_ours = starting.result()
+                importing.result()
             if is_ours:
-                atexit.register(services.processes.stop, PREFECT)  # after Prefect's client has sent its last logs
+                atexit.register(_stop_prefect, services)  # after Prefect's client has sent its last logs
         os.environ.update(services.prefect_environment(prefect.address))
-        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"  # its logs are shown in its own pages
+        os.environ |= QUIET
         summary = _run_phases(services)
+    except LostPrefectError as error:
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
+        services.processes.stop(PREFECT)
+        sys.stdout.flush()
+        os._exit(3)  # at a regular exit Prefect's client tries for minutes to send its last logs to nobody
     except (RolloutError, ServiceError, DemoError) as error:
         console.print(str(error), style="red", markup=False)
         return getattr(error, "exit_code", 1)
@@ -71,6 +89,12 @@ def main() -> int:
         return 130
     _show_end(services, summary, time.monotonic() - begun_s)
     return 0 if all(gate.verdict is Verdict.PASS for gate in summary.gates) else 1
+
+
+def _stop_prefect(services: Services) -> None:
+    """Unless a `make ui` that was started meanwhile shows it; `make stop` ends it then."""
+    if not services.processes.running(UI):
+        services.processes.stop(PREFECT)
 
 
 def _approver() -> str:
@@ -96,66 +120,55 @@ def _run_phases(services: Services) -> VerifySummary:
     from flows.verify import VerifyOptions, verify  # noqa: PLC0415
 
     project = str(services.project.root)
-    _phase("assess", assess, AssessOptions(project=project))
-    _phase("cleanse", cleanse, CleanseOptions(project=project))
-    plan_id = _phase("plan", plan, PlanOptions(project=project)).plan_id
+    _phase(services, "assess", assess, AssessOptions(project=project))
+    _phase(services, "cleanse", cleanse, CleanseOptions(project=project))
+    plan_id = _phase(services, "plan", plan, PlanOptions(project=project)).plan_id
     approval = ApproveOptions(
         project=project, plan_id=plan_id, person=PERSON, code=SecretStr(_approver()), reason=REASON, go_on=False
     )
-    _phase("approve", approve_plan, approval)
-    loaded = _phase("import", load, LoadOptions(project=project, plan_id=plan_id))
-    verified = _phase("verify", verify, VerifyOptions(project=project))
-    console.print("\n守恒表 · Conservation: where every source row is")
-    console.print(_conservation(loaded.entities))
+    _phase(services, "approve", approve_plan, approval)
+    loaded = _phase(services, "import", load, LoadOptions(project=project, plan_id=plan_id))
+    verified = _phase(services, "verify", verify, VerifyOptions(project=project))
+    _print_table(tables.conservation(loaded.entities))
     return verified
 
 
-def _phase(name: str, flow: Callable[..., State[Any]], options: Any) -> Any:
+def _phase(services: Services, name: str, flow: Callable[..., State[Any]], options: Any) -> Any:
     """Run one flow, tell how it ended, and answer its summary."""
     begun_s = time.monotonic()
-    with console.status(f"{name} …"):
-        state = flow(options, return_state=True)
+    try:
+        with console.status(f"{name} …"):
+            state = flow(options, return_state=True)
+    except Exception:
+        if services.prefect_answers():
+            raise
+        raise _lost_prefect(services, name) from None
     mark = "[green]✓[/]" if state.is_completed() else "[red]✗[/]"
-    said = escape(state.message or state.name)
+    said = escape(state.message or state.name or "")
     console.print(f"{mark} {name:8} {time.monotonic() - begun_s:5.1f} s  {said}")
     summary = state.result(raise_on_failure=False)
-    if state.is_failed() and not isinstance(summary, VerifySummary):
+    if not state.is_completed() and not isinstance(summary, VerifySummary):
+        if not services.prefect_answers():
+            raise _lost_prefect(services, name)
         raise DemoError(f"{name} ended as {state.name}: {state.message}")
     return summary
 
 
-def _conservation(entities: dict[str, Accounting]) -> Table:
-    table = Table("")
-    for entity in entities:
-        table.add_column(entity, justify="right")
-    table.add_row("source", *(f"{line.source:,}" for line in entities.values()), style="bold", end_section=True)
-    for bucket in Bucket:
-        table.add_row(bucket.value, *(f"{line.bucket(bucket):,}" for line in entities.values()))
-    table.add_section()
-    table.add_row("accounted", *("[green]yes[/]" if line.accounted else "[red]NO[/]" for line in entities.values()))
-    return table
+def _lost_prefect(services: Services, name: str) -> LostPrefectError:
+    log = services.processes.logs / f"{PREFECT}.log"
+    return LostPrefectError(
+        f"the Prefect server was lost during {name}; its log: {log}\n"
+        "Nothing is lost of the rollout: its state is in the journal. → run `make demo` again"
+    )
 
 
-def _gate(gate: GateResult) -> Table:
-    table = Table()
-    for heading in ("criterion", "observed", "needed", "evidence", "verdict"):
-        table.add_column(heading, justify="right" if heading in {"observed", "evidence"} else "left")
-    for result in gate.criteria:
-        table.add_row(
-            result.metric,
-            "–" if result.observed is None else f"{result.observed:.6g}",
-            f"{result.comparison.value} {result.threshold:g}",
-            f"{result.evidence:,}",
-            result.verdict.value,
-        )
-    return table
+def _print_table(text: str) -> None:
+    console.print(f"\n{text}", markup=False)
 
 
 def _show_end(services: Services, summary: VerifySummary, seconds: float) -> None:
     for gate in summary.gates:
-        colour = {Verdict.PASS: "green", Verdict.FAIL: "red"}.get(gate.verdict, "yellow")
-        console.print(f"门禁 · Gate {gate.gate}: [{colour}]{gate.verdict.value}[/]")
-        console.print(_gate(gate))
+        _print_table(tables.gate(gate))
     console.print("Reports:")
     for report in sorted(services.workspace.reports.rglob("*.html")):
         console.print(f"  {report}", soft_wrap=True)

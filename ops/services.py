@@ -119,6 +119,11 @@ class Services:
             _silence_ui(self._prefect_home / "ui")
         return record, is_new
 
+    def prefect_answers(self) -> bool:
+        """Whether our Prefect server is there, and well."""
+        record = self.processes.running(PREFECT)
+        return record is not None and _answers(f"{record.address}/api/health")
+
     def _start_listening(
         self,
         name: str,

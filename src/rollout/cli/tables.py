@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rollout.model.outcome import Accounting, Bucket
+from rollout.model.verdict import GateResult
 
 
 def rendered(table: Table) -> str:
@@ -37,3 +38,19 @@ def conservation(entities: Mapping[str, Accounting]) -> str:
         rows.append(["  not loaded yet", *(line.not_loaded for line in entities.values())])
     rows.append(["adds up", *("yes" if line.accounted else "NO" for line in entities.values())])
     return table(["", *entities], rows, title="Where every source row is")
+
+
+def gate(judged: GateResult) -> str:
+    """A gate: its verdict, and a row a criterion."""
+    rows = [
+        [
+            result.metric if result.blocking else f"{result.metric} (observed only)",
+            "–" if result.observed is None else f"{result.observed:.6g}",
+            f"{result.comparison.value} {result.threshold:.6g}",
+            result.evidence,
+            result.verdict.value,
+        ]
+        for result in judged.criteria
+    ]
+    headers = ["criterion", "observed", "threshold", "evidence", "verdict"]
+    return table(headers, rows, title=f"Gate {judged.gate}: {judged.verdict.value}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout.cli.tables import table
+from rollout.cli.tables import gate
 from rollout.cli.verb import Invocation, verb
 
 if TYPE_CHECKING:
@@ -28,30 +28,13 @@ def _verify(invocation: Invocation, *, entities: tuple[str, ...]) -> int:
 
 
 def _text(summary: VerifySummary) -> str:
-    gates = [
-        table(
-            ["criterion", "observed", "threshold", "evidence", "verdict"],
-            [
-                [
-                    result.metric if result.blocking else f"{result.metric} (observed only)",
-                    "–" if result.observed is None else f"{result.observed:.6g}",
-                    f"{result.comparison.value} {result.threshold:.6g}",
-                    result.evidence,
-                    result.verdict.value,
-                ]
-                for result in gate.criteria
-            ],
-            title=f"Gate {gate.gate}: {gate.verdict.value}",
-        )
-        for gate in summary.gates
-    ]
     sample = summary.sample
     looked = f"Sample: {sample.size:,} of {sample.population:,} records read one by one, {sample.wrong:,} wrong; "
     proven = "nothing" if sample.bound is None else f"at most {sample.bound:.2%} wrong in each entity"
     looked += f"proves with {sample.confidence:.0%} confidence: {proven} (seed {sample.seed})"
     return "\n".join(
         [
-            *gates,
+            *map(gate, summary.gates),
             looked,
             *(f"report: {path}" for path in summary.reports),
             f"{summary.verdict.value} in {summary.seconds:.1f} s, plan {summary.plan_id}",
