@@ -47,10 +47,10 @@ def _of_source(source: SourceProfile) -> Iterator[Finding]:
         yield Finding(
             id="assess.column_missing",
             level=Level.ERROR,
-            message=f"the mapping reads column '{column}', which the source does not have",
-            where=f"{source.name}/{column}",
+            message=f"the mapping reads column '{column.column}', which is not in {', '.join(column.files)}",
+            where=f"{source.name}/{column.column}",
             hint="correct the column's name in the mapping, or ask for a complete file",
-            count=source.rows,
+            detail={"files": ", ".join(column.files)},
         )
     if source.rows == 0:
         yield Finding(
@@ -153,11 +153,11 @@ def _of_field(source: SourceProfile, field: FieldProfile) -> Iterator[Finding]:
         )
     if field.invalid and field.type:
         yield _found(
-            _INVALID[field.type],
+            _INVALID.get(field.type, "assess.invalid_value"),
             Level.WARNING,
             where,
             field.invalid,
-            f"rows whose value is no valid {field.type.value}",
+            f"rows whose value the mapping cannot use as {field.type.value}",
             "have the owners correct the values; the mapping's on_error says what happens to the rest",
         )
     if field.too_long:

@@ -58,7 +58,7 @@ class FieldProfile(Frozen):
     distinct_exact: bool = Field(default=True, description="False: estimated within some percent.")
     min_length: int | None = None
     max_length: int | None = None
-    invalid: int | None = Field(default=None, description="Rows whose value breaks the type's rule; None: not judged.")
+    invalid: int | None = Field(default=None, description="Rows whose value the mapping cannot use; None: not judged.")
     too_long: int = 0
     control: int = Field(default=0, description="Rows with control, line-break or invisible characters.")
     full_width: int = Field(default=0, description="Rows with full-width letters or digits.")
@@ -100,6 +100,13 @@ class RequiredField(Frozen):
     missing: int
 
 
+class MissingColumn(Frozen):
+    """A column that the mapping reads, and the files (and sheets) that lack it."""
+
+    column: str
+    files: tuple[str, ...]
+
+
 class SourceProfile(Frozen):
     """One source of one entity."""
 
@@ -111,11 +118,11 @@ class SourceProfile(Frozen):
     required: tuple[RequiredField, ...] = ()
     references: tuple[ReferenceProfile, ...] = ()
     row_key: tuple[str, ...] = ()
-    missing_columns: tuple[str, ...] = Field(default=(), description="Columns the mapping reads and the source lacks.")
+    missing_columns: tuple[MissingColumn, ...] = ()
     duplicate_rows: int = Field(default=0, description="Rows equal to an earlier row in every column.")
     repeated_keys: int = Field(default=0, description="Rows whose key an earlier row has.")
     blank_keys: int = Field(default=0, description="Rows without a key.")
-    ready: int = Field(default=0, description="Rows with every required field filled and no invalid value.")
+    ready: int = Field(default=0, description="Rows that cleansing lets through; references are judged apart.")
 
     @property
     def completeness(self) -> Ratio:
@@ -125,7 +132,7 @@ class SourceProfile(Frozen):
 
     @property
     def validity(self) -> Ratio:
-        """Valid values of all judged values (filled, with a type that has a rule)."""
+        """Values that the mapping can use of all that are filled and mapped."""
         judged = [field for field in self.fields if field.invalid is not None]
         whole = sum(field.filled for field in judged)
         return Ratio(part=whole - sum(field.invalid or 0 for field in judged), whole=whole)

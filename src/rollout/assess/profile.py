@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 
 from rollout.assess import examples, rules
+from rollout.assess.judge import Judgement
 from rollout.assess.model import (
     FieldProfile,
     FileProfile,
     FormatShare,
+    MissingColumn,
     ReferenceProfile,
     RequiredField,
     SourceProfile,
     ValueCount,
 )
-from rollout.mapping.spec import MappingRule, MappingSpec, SourceSpec
+from rollout.mapping.spec import RESERVED_COLUMNS, MappingRule, MappingSpec, SourceSpec
+from rollout.mapping.transforms_text import placeholder_spellings
 from rollout.model import masking
 from rollout.model.entity import FieldSpec, FieldType
 
@@ -56,7 +60,11 @@ class SourceInput:
         path: The raw stage, a Parquet file of text columns; those beginning with ``_`` are ours.
         encodings: Encoding by file, as found while reading.
         parents: Raw stages of every entity that references point to, by entity.
+        judgement: What cleansing would make of the rows.
+        lacking: The columns that the mapping reads and a file (or sheet) has not, by file.
         unreadable: Rows that could not be read as rows; they are in no stage.
+        repeated_keys: Rows whose key an earlier row has, as counted when the keys were given.
+        blank_keys: Rows without a key.
     """
 
     spec: SourceSpec
@@ -65,15 +73,11 @@ class SourceInput:
     path: Path
     encodings: Mapping[str, str]
     parents: Mapping[str, Sequence[Path]]
+    judgement: Judgement
+    lacking: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unreadable: int = 0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the project says about cells."""
-
-    placeholders: tuple[str, ...]
-    phone_region: str
+    repeated_keys: int = 0
+    blank_keys: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,44 +88,47 @@ class _Column:
     place: int
     rules: tuple[MappingRule, ...]
     spec: FieldSpec | None
-    check: Callable[[str], str] | None
-    """Makes SQL that tells whether an SQL value is valid; it holds for the bare, half-width value."""
 
 
-def profile_source(connection: duckdb.DuckDBPyConnection, source: SourceInput, settings: Settings) -> SourceProfile:
+def profile_source(
+    connection: duckdb.DuckDBPyConnection, source: SourceInput, placeholders: Sequence[str]
+) -> SourceProfile:
     """Profile one source.
 
     Args:
         connection: Its memory limit and temporary directory bound what this needs.
         source: The raw stage and its mapping.
-        settings: Placeholders and phone region.
+        placeholders: Cell texts that mean "no value".
 
     Returns:
         The profile; counts are rows.
     """
-    query = _Profiler(connection, source, settings)
-    return query.profile()
+    return _Profiler(connection, source, placeholders).profile()
 
 
 class _Profiler:
     """The queries over one raw stage; every one reads the columns it needs and nothing else."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, source: SourceInput, settings: Settings) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, source: SourceInput, placeholders: Sequence[str]) -> None:
         self.connection = connection
         self.source = source
-        self.settings = settings
-        self.rows = self._number("SELECT count(*) FROM read_parquet(?)")
+        self.placeholders = placeholder_spellings(tuple(placeholders))
+        stage = pq.ParquetFile(source.path)
+        self.rows = stage.metadata.num_rows
         self.exact = self.rows <= DISTINCT_ROWS
-        described = connection.execute("SELECT * FROM read_parquet(?) LIMIT 0", [str(source.path)]).description
-        names = [column[0] for column in described if not column[0].startswith("_")]
-        self.columns = [self._column(name, place) for place, name in enumerate(names)]
+        # Columns are named by place: SQL takes 名称A and 名称a for one name, a source does not.
+        names = stage.schema_arrow.names
+        placed = ", ".join(f"c{place}" for place in range(len(names)))
+        self.stage = f"read_parquet(?, file_row_number = true) AS stage({placed}, line)"
+        self.columns = [self._column(name, place) for place, name in enumerate(names) if name not in RESERVED_COLUMNS]
         self.by_name = {column.name: column for column in self.columns}
 
     def profile(self) -> SourceProfile:
         """All figures of the source."""
         spec = self.source.spec
-        required = self._required()
-        counts = self._counts(required)
+        judgement = self.source.judgement
+        counts = self._counts()
+        lacking = {name: self._lacking(name) for name in self.source.mapping.columns}
         return SourceProfile(
             name=spec.name,
             rows=self.rows,
@@ -133,50 +140,28 @@ class _Profiler:
                     field=name,
                     label=self.source.fields[name].label if name in self.source.fields else "",
                     columns=columns,
-                    missing=counts[f"missing{place}"],
+                    missing=judgement.missing[name],
                 )
-                for place, (name, columns) in enumerate(required.items())
+                for name, columns in self._required().items()
             ),
             references=self._references(),
             row_key=spec.row_key,
-            missing_columns=tuple(name for name in self.source.mapping.columns if name not in self.by_name),
-            duplicate_rows=self.rows - self._distinct([column.name for column in self.columns]),
-            ready=counts["ready"],
-            **self._keys(),
+            missing_columns=tuple(MissingColumn(column=name, files=files) for name, files in lacking.items() if files),
+            duplicate_rows=self.rows - self._distinct(),
+            repeated_keys=self.source.repeated_keys,
+            blank_keys=self.source.blank_keys,
+            ready=judgement.ready,
         )
+
+    def _lacking(self, column: str) -> tuple[str, ...]:
+        return tuple(file for file, columns in self.source.lacking.items() if column in columns)
 
     # Scans
 
-    def _counts(self, required: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-        """One scan over all columns: fill, lengths, validity, odd characters, rows ready as they are."""
-        wanted = []
-        for column in self.columns:
-            wanted += self._aggregates(column)
-        judged = [column for column in self.columns if column.check]
-        missing = [self._missing(columns) for columns in required.values()]
-        wanted += [f"count(*) FILTER ({condition}) AS missing{place}" for place, condition in enumerate(missing)]
-        # A check names its value up to 20 times. DuckDB works out once what they share, but not inside AND, OR or a
-        # nested CASE: so the smallest of all checks is taken, which leaves out those of empty cells (null).
-        passed = [*(f"NOT {condition}" for condition in missing), *(f"c{column.place}" for column in judged)]
-        wanted.append(f"count(*) FILTER (least({', '.join([*passed, 'true'])})) AS ready")
-        narrow = f"{rules.literal(rules.WIDE)}, {rules.literal(rules.NARROW)}"
-        plain = "".join(
-            f", CASE WHEN o{column.place} THEN translate(f{column.place}, {narrow}) ELSE f{column.place} END "
-            f"AS h{column.place}"
-            for column in judged
-        )
-        checks = "".join(
-            f", {column.check(f'h{column.place}')} AS c{column.place}" for column in judged if column.check
-        )
-        cells = f"SELECT *{plain} FROM ({self._cells(self.columns)})"  # noqa: S608 - names quoted
-        answer = self.connection.execute(
-            f"SELECT {', '.join(wanted)} FROM (SELECT *{checks} FROM ({cells}))",  # noqa: S608 - names quoted
-            [str(self.source.path)],
-        )
-        names = [column[0] for column in answer.description]
-        row = answer.fetchone()
-        assert row is not None  # an aggregate without GROUP BY answers one row
-        counts = dict(zip(names, row, strict=True))
+    def _counts(self) -> dict[str, Any]:
+        """One scan over all columns: fill, lengths, odd characters."""
+        wanted = [figure for column in self.columns for figure in self._aggregates(column)]
+        counts = self._named(f"SELECT {', '.join(wanted)} FROM ({self._cells(self.columns)})")  # noqa: S608 - names quoted
         odd = [column for column in self.columns if counts[f"odd{column.place}"]]
         return counts | (self._odd_characters(odd) if odd else {})
 
@@ -187,20 +172,21 @@ class _Profiler:
             for column in columns
             for kind, pattern in (("control", rules.CONTROL), ("wide", rules.FULL_WIDTH))
         ]
-        answer = self.connection.execute(
-            f"SELECT {', '.join(wanted)} FROM ({self._cells(columns)})",  # noqa: S608 - names quoted
-            [str(self.source.path)],
-        )
+        return self._named(f"SELECT {', '.join(wanted)} FROM ({self._cells(columns)})")  # noqa: S608 - names quoted
+
+    def _named(self, sql: str) -> dict[str, Any]:
+        """The one row of an answer, by column."""
+        answer = self.connection.execute(sql, [str(self.source.path)])
         names = [column[0] for column in answer.description]
         row = answer.fetchone()
-        assert row is not None
+        assert row is not None  # an aggregate without GROUP BY answers one row
         return dict(zip(names, row, strict=True))
 
     def _cells(self, columns: Sequence[_Column], condition: str = "") -> str:
         """A sub-query with r (raw), o (odd, see rules), v (stripped) and f (a value, or null) of each column."""
-        raw = ", ".join(f"{rules.identifier(column.name)} AS r{column.place}" for column in columns)
+        raw = ", ".join(f"c{column.place} AS r{column.place}" for column in columns)
         odd, text = rules.literal(rules.ODD), rules.literal(rules.WHITESPACE)
-        empty = ("", *self.settings.placeholders)
+        empty = ("", *self.placeholders)
         places = [column.place for column in columns]
         odd_ones = "".join(f", regexp_matches(r{place}, {odd}) AS o{place}" for place in places)
         stripped = "".join(
@@ -212,50 +198,26 @@ class _Profiler:
         )
         return (
             f"SELECT *{filled} FROM (SELECT *{stripped} FROM (SELECT *{odd_ones} FROM (SELECT {raw} "  # noqa: S608 - names quoted
-            f"FROM read_parquet(?, file_row_number = true) {condition})))"
+            f"FROM {self.stage} {condition})))"
         )
 
     def _aggregates(self, column: _Column) -> list[str]:
         place = column.place
         distinct = f"count(DISTINCT hash(f{place}))" if self.exact else f"approx_count_distinct(f{place})"
-        wanted = [
+        return [
             f"count(f{place}) AS filled{place}",
-            f"count(*) FILTER ({rules.one_of(f'v{place}', self.settings.placeholders)}) AS placeholder{place}",
+            f"count(*) FILTER ({rules.one_of(f'v{place}', self.placeholders)}) AS placeholder{place}",
             f"min(length(f{place})) AS shortest{place}",
             f"max(length(f{place})) AS longest{place}",
             f"{distinct} FILTER (f{place} IS NOT NULL) AS distinct{place}",
             f"count(*) FILTER (o{place}) AS odd{place}",
             f"count(*) FILTER ({rules.formula(f'f{place}')}) AS formula{place}",
         ]
-        if column.check:
-            wanted.append(f"count(*) FILTER (NOT c{place}) AS invalid{place}")
-        if column.spec and column.spec.max_length:
-            wanted.append(f"count(*) FILTER (length(f{place}) > {column.spec.max_length}) AS long{place}")
-        return wanted
 
-    def _distinct(self, names: Sequence[str]) -> int:
-        """Distinct combinations of columns, by 64-bit fingerprint; groups spill to disk where memory is short."""
-        columns = ", ".join(rules.identifier(name) for name in names)
-        return self._number(
-            f"SELECT count(*) FROM (SELECT DISTINCT hash({columns}) FROM read_parquet(?))"  # noqa: S608 - names quoted
-        )
-
-    def _keys(self) -> dict[str, int]:
-        """Rows whose key an earlier row has, and rows without a key."""
-        columns = [name for name in self.source.spec.row_key if name in self.by_name]
-        if len(columns) < len(self.source.spec.row_key):
-            return {"repeated_keys": 0, "blank_keys": self.rows}
-        text = rules.literal(rules.WHITESPACE)
-        parts = ", ".join(f"trim({rules.identifier(name)}, {text})" for name in columns)
-        key = f"concat_ws('|', {parts})"
-        counted = self.connection.execute(
-            f"SELECT count(*), count(*) FILTER (blank), count(DISTINCT CASE WHEN blank THEN NULL ELSE hash(key) END) "  # noqa: S608 - names quoted
-            f"FROM (SELECT key, trim(key, '|') = '' AS blank FROM (SELECT {key} AS key FROM read_parquet(?)))",
-            [str(self.source.path)],
-        ).fetchone()
-        assert counted is not None
-        total, blank, distinct = counted
-        return {"repeated_keys": total - blank - distinct, "blank_keys": blank}
+    def _distinct(self) -> int:
+        """Distinct rows, by 64-bit fingerprint; groups spill to disk where memory is short."""
+        columns = ", ".join(f"c{column.place}" for column in self.columns)
+        return self._number(f"SELECT count(*) FROM (SELECT DISTINCT hash({columns}) FROM {self.stage})")  # noqa: S608 - names quoted
 
     def _files(self) -> tuple[FileProfile, ...]:
         found = self.connection.execute(
@@ -284,7 +246,7 @@ class _Profiler:
     def _formats(self, column: _Column, mask: Callable[[str], str]) -> tuple[list[FormatShare], int, int]:
         """The commonest pattern classes, how many more there are, and the filled rows they rest on."""
         limit = f"{_SPREAD} * {FORMAT_ROWS} / {self.rows}"
-        condition = f"WHERE (file_row_number * {_GOLDEN}) % {_SPREAD} < {limit}" if self.rows > FORMAT_ROWS else ""
+        condition = f"WHERE (line * {_GOLDEN}) % {_SPREAD} < {limit}" if self.rows > FORMAT_ROWS else ""
         value = f"f{column.place}"
         found = self.connection.execute(
             f"SELECT pattern, count(*) AS n, min({value}), count(*) OVER (), sum(count(*)) OVER () "  # noqa: S608 - names quoted
@@ -317,6 +279,7 @@ class _Profiler:
 
     def _field(self, column: _Column, counts: Mapping[str, Any]) -> FieldProfile:
         place, spec = column.place, column.spec
+        judged = self._judged(column)
         formats, more, sampled = self._formats(column, examples.masker(spec))
         listed = spec is not None and spec.type in _LISTED_TYPES and not spec.personal
         return FieldProfile(
@@ -333,8 +296,8 @@ class _Profiler:
             distinct_exact=self.exact,
             min_length=counts[f"shortest{place}"],
             max_length=counts[f"longest{place}"],
-            invalid=counts.get(f"invalid{place}"),
-            too_long=counts.get(f"long{place}", 0),
+            invalid=self.source.judgement.invalid[judged] if judged and self._can_be_invalid(column) else None,
+            too_long=self.source.judgement.too_long[judged] if judged else 0,
             control=counts.get(f"control{place}", 0),
             full_width=counts.get(f"wide{place}", 0),
             formula=counts[f"formula{place}"],
@@ -347,9 +310,18 @@ class _Profiler:
     def _column(self, name: str, place: int) -> _Column:
         reading = tuple(rule for rule in self.source.mapping.fields if name in rule.columns)
         spec = self.source.fields.get(reading[0].target) if reading else None
-        judged = spec is not None and _judged_raw(reading[0], spec)
-        check = rules.validity(spec, phone_region=self.settings.phone_region) if judged and spec else None
-        return _Column(name=name, place=place, rules=reading, spec=spec, check=check)
+        return _Column(name=name, place=place, rules=reading, spec=spec)
+
+    def _judged(self, column: _Column) -> str | None:
+        """The field whose judgement is shown with a column: of a rule that reads several, with the first of them."""
+        rule = next(iter(column.rules), None)
+        present = [name for name in rule.columns if name in self.by_name] if rule else []
+        return rule.target if rule and column.spec and present[0] == column.name else None
+
+    def _can_be_invalid(self, column: _Column) -> bool:
+        """Whether there is a rule that a value could break; any text is a text."""
+        plain = column.spec is None or column.spec.type in (FieldType.TEXT, FieldType.REFERENCE)
+        return not plain or bool(column.rules[0].transform)
 
     def _required(self) -> dict[str, tuple[str, ...]]:
         """Required fields that are filled from columns this source has."""
@@ -367,9 +339,6 @@ class _Profiler:
         spec = self.source.fields.get(rule.target)
         return rule.lookup or (spec.references if spec else None)
 
-    def _missing(self, names: Sequence[str]) -> str:
-        return "(" + " AND ".join(f"f{self.by_name[name].place} IS NULL" for name in names) + ")"
-
     def _row(self, sql: str, parameters: Sequence[object]) -> tuple[Any, ...]:
         row = self.connection.execute(sql, parameters).fetchone()
         assert row is not None
@@ -377,8 +346,3 @@ class _Profiler:
 
     def _number(self, sql: str) -> int:
         return int(self._row(sql, [str(self.source.path)])[0])
-
-
-def _judged_raw(rule: MappingRule, spec: FieldSpec) -> bool:
-    """Whether the raw value must already fit the type: not when a value map or another transform changes it first."""
-    return all(step.name in ("text", spec.type.value) for step in rule.transform)

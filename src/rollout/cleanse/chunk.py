@@ -70,14 +70,15 @@ def cleanse_chunk(
     """
     table = table.combine_chunks()
     blank = _blank_rows(table)
+    blank_keys = _column(table, "_source_key").filter(blank)
+    if len(blank_keys):
+        table = table.filter(pc.invert(blank)).combine_chunks()
     remarks: dict[tuple[str, str, str], Remark] = {}
     done = [_apply(plan, table, context, remarks) for plan in plans]
     bad = pa.repeat(pa.scalar(False), table.num_rows)
     for column in done:
         if column.rejected.null_count < table.num_rows:
             bad = pc.or_(bad, pc.is_valid(column.rejected))
-    kept = pc.invert(blank)
-    bad = pc.and_(bad, kept)
     mapped = pa.table(
         [
             *(column.values for column in done),
@@ -87,14 +88,12 @@ def cleanse_chunk(
         names=[*(plan.name for plan in plans), *ROW_COLUMNS, "_priority"],
     )
     some_bad = pc.any(bad).as_py()
-    problems = (
-        [_problems(plan, column, table, kept) for plan, column in zip(plans, done, strict=True)] if some_bad else []
-    )
+    problems = [_problems(plan, column, table) for plan, column in zip(plans, done, strict=True)] if some_bad else []
     return CleansedChunk(
-        clean=mapped.filter(pc.and_(kept, pc.invert(bad))) if some_bad or pc.any(blank).as_py() else mapped,
+        clean=mapped.filter(pc.invert(bad)) if some_bad else mapped,
         rejected=mapped.filter(bad),
         problems=pa.concat_tables([empty_problems(), *problems]),
-        blank=_column(table, "_source_key").filter(blank),
+        blank=blank_keys,
         remarks=remarks,
     )
 
@@ -229,8 +228,8 @@ def _remember(
         remarks[(plan.name, code, done)] = Remark(rows=counted["counts"].as_py(), first=key)
 
 
-def _problems(plan: FieldPlan, column: _Field, table: Any, kept: Any) -> Any:
-    where = pc.and_(pc.is_valid(column.rejected), kept)
+def _problems(plan: FieldPlan, column: _Field, table: Any) -> Any:
+    where = pc.is_valid(column.rejected)
     if not pc.any(where).as_py():
         return empty_problems()
     rows = table.select(ROW_COLUMNS).filter(where)

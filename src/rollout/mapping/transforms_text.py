@@ -86,9 +86,12 @@ def tidy(values: Any, context: TransformContext) -> Coded:
 
 @lru_cache(maxsize=32)
 def _placeholder_set(placeholders: tuple[str, ...]) -> Any:
+    return pa.array(placeholder_spellings(placeholders), pa.string())
+
+
+def placeholder_spellings(placeholders: tuple[str, ...]) -> list[str]:
     """The placeholders in the spellings people use: as declared, upper, lower and title case."""
-    spellings = {spelling for text in placeholders for spelling in (text, text.upper(), text.lower(), text.title())}
-    return pa.array(sorted(spellings), pa.string())
+    return sorted({spelling for text in placeholders for spelling in (text, text.upper(), text.lower(), text.title())})
 
 
 def lookup_key(text: str) -> str:

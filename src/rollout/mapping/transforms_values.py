@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -164,8 +164,10 @@ _UNITS = {
     "十亿": 10**9,
     "百亿": 10**10,
 }
+_EXACT = Context(prec=200)
+"""Decimal's usual context rounds to 28 digits."""
 _NUMBER = re.compile(
-    r"(?P<open>\()?(?P<sign>[+\-−])?[¥￥]? ?(?P<digits>\d{1,3}(?:,\d{3})+|\d+)(?P<fraction>\.\d*)?"
+    r"(?P<open>\()?(?P<sign>[+\-−])?[¥￥]? ?(?P<digits>\d{1,3}(?:,\d{3})+|\d+|(?=\.\d))(?P<fraction>\.\d*)?"
     r"(?P<exponent>[Ee][+-]?\d{1,2})?"
     r" ?(?P<unit>十万|百万|千万|十亿|百亿|千|万|亿)? ?(?P<word>元|人|名|个|位|RMB|CNY)?(?(open)\))"
 )
@@ -237,11 +239,11 @@ def _number(cell: str, unit: str | None) -> tuple[Decimal | None, str | None]:
     except InvalidOperation:
         return None, "number_invalid"
     if found["sign"] in ("-", "−") or found["open"]:
-        number = -number
+        number = number.copy_negate()
     if found["unit"]:
         if unit is None:
             return None, "number_unit"
-        number = number * _UNITS[found["unit"]] / (_UNITS.get(unit, 1))
+        number = _EXACT.divide(_EXACT.multiply(number, _UNITS[found["unit"]]), _UNITS.get(unit, 1))
     return number, "number_scientific" if found["exponent"] else None
 
 

@@ -10,10 +10,15 @@ import duckdb
 from pydantic import Field
 
 from rollout.assess.findings import by_severity, findings_of
+from rollout.assess.judge import Judgement, judged, present_plans
 from rollout.assess.model import Assessment, EntityProfile
-from rollout.assess.profile import Settings, SourceInput, profile_source
+from rollout.assess.profile import SourceInput, profile_source
+from rollout.cleanse.rules import compile_mapping
+from rollout.cleanse.stream import cleansed_chunks
+from rollout.mapping.spec import SourceSpec
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
+from rollout.phases.cleanse import transform_context
 from rollout.phases.context import PhaseContext, shown
 from rollout.phases.raw import RawStage, read_source
 from rollout.phases.stages import StageStore, engine
@@ -110,7 +115,6 @@ def _profile(
     spec = context.project.spec
     entity = spec.entities[name]
     store = StageStore(context.project.workspace.stages)
-    settings = Settings(placeholders=spec.cleanse.placeholders, phone_region=spec.project.phone_region)
     parents = {other: [_path(store, stage) for stage in theirs] for other, theirs in stages.items()}
     declared = {source.name: source for source in entity.sources}
     profiles = [
@@ -123,13 +127,34 @@ def _profile(
                 path=_path(store, stage),
                 encodings=_encodings(stage.findings),
                 parents=parents,
+                judgement=_judgement(context, name, declared[stage.source], stage),
+                lacking=stage.lacking(context.project.mappings[name, stage.source].columns),
                 unreadable=stage.unreadable,
+                repeated_keys=stage.repeated_keys,
+                blank_keys=stage.blank_keys,
             ),
-            settings,
+            spec.cleanse.placeholders,
         )
         for stage in found
     ]
     return EntityProfile(name=name, label=entity.label, label_en=entity.label_en, sources=tuple(profiles))
+
+
+def _judgement(context: PhaseContext, name: str, source: SourceSpec, stage: RawStage) -> Judgement:
+    """What cleansing would make of a stage's rows; columns that are in no file are left out of it."""
+    spec, transforms = context.project.spec, transform_context(context.project, name, source)
+    plans = compile_mapping(context.project.mappings[name, source.name], spec.entities[name].fields, transforms)
+    path = _path(StageStore(context.project.workspace.stages), stage)
+    columns = {column for part in stage.parts for column in part.columns}
+    return judged(
+        cleansed_chunks(
+            path,
+            present_plans(plans, columns),
+            transforms,
+            chunk_rows=spec.cleanse.chunk_rows,
+            blank_keys=stage.blank_keys > 0,
+        )
+    )
 
 
 def _path(store: StageStore, stage: RawStage) -> Path:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from rollout.cleanse.chunk import ROW_COLUMNS, CleansedChunk, Remark, cleanse_chunk, empty_problems, problem_table
+from rollout.cleanse.chunk import ROW_COLUMNS, CleansedChunk, Remark, empty_problems, problem_table
 from rollout.cleanse.reasons import REASONS
 from rollout.cleanse.rules import FieldPlan, compile_mapping
+from rollout.cleanse.stream import cleansed_chunks
 from rollout.errors import ConfigError, Fatal
 from rollout.mapping.spec import MappingSpec, OnError
 from rollout.mapping.transforms_base import TransformContext
@@ -32,8 +32,6 @@ from rollout.phases.references import Resolver, golden_column
 from rollout.phases.stages import StageStore, StageWriter, digest, engine
 from rollout.project.spec import EntitySpec
 
-_WORKERS = 2
-"""Chunks in work at once: Arrow's kernels and the Parquet writer leave the interpreter free."""
 _STAGES = ("clean", "quarantine", "skipped", "golden", "merges")
 
 
@@ -209,24 +207,20 @@ class _Work:
                 progress.advance(chunk.clean.num_rows + chunk.rejected.num_rows + len(chunk.blank))
 
     def _chunks(self) -> Iterator[CleansedChunk]:
-        waiting: deque[Future[CleansedChunk]] = deque()
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            for source in self.rules.spec.sources:
-                plans, context = self.plans[source.name], self.rules.contexts[source.name]
-                # A row without a key is blank only if no column at all holds anything.
-                columns = None if self.raws[source.name].blank_keys else _needed(plans)
-                # Stages have their columns even if no source has a row.
-                yield cleanse_chunk(_no_rows(_needed(plans)), plans, context, priority=source.priority)
-                path = self.store.root / self.raws[source.name].file
-                for table in _tables(path, self.rules.chunk_rows, columns):
-                    waiting.append(pool.submit(cleanse_chunk, table, plans, context, priority=source.priority))
-                    if len(waiting) > _WORKERS:
-                        yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+        for source in self.rules.spec.sources:
+            raw = self.raws[source.name]
+            yield from cleansed_chunks(
+                self.store.root / raw.file,
+                self.plans[source.name],
+                self.rules.contexts[source.name],
+                chunk_rows=self.rules.chunk_rows,
+                priority=source.priority,
+                blank_keys=raw.blank_keys > 0,
+            )
 
     def _map_unreadable(self, raw: RawStage, quarantine: StageWriter) -> None:
-        for table in _tables(self.store.root / raw.unreadable_file, self.rules.chunk_rows, None):
+        for batch in pq.ParquetFile(self.store.root / raw.unreadable_file).iter_batches(self.rules.chunk_rows):
+            table = pa.Table.from_batches([batch])
             codes = pa.repeat(pa.scalar("row_unreadable"), table.num_rows)
             rows = problem_table(table, None, table["raw"].combine_chunks(), codes)
             place = rows.column_names.index("message")
@@ -269,21 +263,6 @@ class _Work:
                 count=rows,
                 detail={"done": done, "first": first},
             )
-
-
-def _tables(path: Path, chunk_rows: int, columns: list[str] | None) -> Iterator[Any]:
-    """A Parquet file's rows in chunks of up to ``chunk_rows``."""
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=chunk_rows, columns=columns):
-        yield pa.Table.from_batches([batch])
-
-
-def _needed(plans: tuple[FieldPlan, ...]) -> list[str]:
-    read = [column for plan in plans if plan.rule for column in plan.rule.columns]
-    return list(dict.fromkeys((*read, "_key", *ROW_COLUMNS)))
-
-
-def _no_rows(columns: list[str]) -> Any:
-    return pa.table({name: pa.array([], pa.int64() if name == "_line" else pa.string()) for name in columns})
 
 
 def _check_columns(mapping: MappingSpec, raw: RawStage) -> None:

@@ -9,9 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from rollout.assess.findings import findings_of
+from rollout.assess.judge import judged, present_plans
 from rollout.assess.model import EntityProfile, SourceProfile
-from rollout.assess.profile import Settings, SourceInput, profile_source
+from rollout.assess.profile import SourceInput, profile_source
+from rollout.cleanse.rules import compile_mapping
+from rollout.cleanse.stream import cleansed_chunks
 from rollout.mapping.spec import MappingSpec, SourceSpec
+from rollout.mapping.transforms_base import TransformContext
 from rollout.model.entity import FieldSpec
 from rollout.model.finding import Finding
 
@@ -39,32 +43,43 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.settings = Settings(placeholders=("-", "无"), phone_region="CN")
+        self.context = TransformContext(placeholders=("-", "无"))
 
     def write(self, rows: list[dict[str, str | None]], name: str = "raw", keys: list[str] | None = None) -> Path:
         columns = list(dict.fromkeys(column for row in rows for column in row)) or list(GOOD)
         table = {column: pa.array([row.get(column) for row in rows], pa.string()) for column in columns}
         table["_key"] = pa.array(keys or [str(place) for place in range(len(rows))], pa.string())
+        table["_source_key"] = pa.array([f"s:{key}" for key in table["_key"].to_pylist()], pa.string())
+        table["_source"] = pa.array(["s"] * len(rows), pa.string())
         table["_file"] = pa.array(["legacy/a.csv"] * len(rows), pa.string())
+        table["_line"] = pa.array(range(2, len(rows) + 2), pa.int64())
         path = self.folder / f"{name}.parquet"
         pq.write_table(pa.table(table), path)
         return path
 
-    def profile(self, rows: list[dict[str, str | None]], *, row_key: tuple[str, ...] = ("no",)) -> SourceProfile:
+    def profile(self, rows: list[dict[str, str | None]], **facts: int) -> SourceProfile:
         rules = [{"target": name, "source": f"c {name}"} for name in FIELDS]
+        mapping = MappingSpec(entity="e", source="s", fields=rules)
+        path = self.write(rows)
+        present = {column for row in rows for column in row} or set(GOOD)
+        plans = present_plans(compile_mapping(mapping, FIELDS, self.context), present)
+        lacking = [column for column in mapping.columns if column not in present]
         source = SourceInput(
-            spec=SourceSpec(name="s", system="legacy", path="*.csv", row_key=row_key, mapping="m.yaml"),
-            mapping=MappingSpec(entity="e", source="s", fields=rules),
+            spec=SourceSpec(name="s", system="legacy", path="*.csv", row_key=("no",), mapping="m.yaml"),
+            mapping=mapping,
             fields=FIELDS,
-            path=self.write(rows),
+            path=path,
             encodings={"legacy/a.csv": "gb18030"},
             parents={"parent": [self.write([{"x": "1"}], "parent", keys=["P1"])]},
+            judgement=judged(cleansed_chunks(path, plans, self.context, chunk_rows=1000)),
+            lacking={"legacy/a.csv": lacking} if lacking else {},
+            **facts,
         )
         with duckdb.connect(config={"autoinstall_known_extensions": "false", "threads": "1"}) as connection:
-            return profile_source(connection, source, self.settings)
+            return profile_source(connection, source, self.context.placeholders)
 
-    def findings(self, rows: list[dict[str, str | None]], **options: tuple[str, ...]) -> list[Finding]:
-        return findings_of(EntityProfile(name="e", label="E", sources=(self.profile(rows, **options),)))
+    def findings(self, rows: list[dict[str, str | None]], **facts: int) -> list[Finding]:
+        return findings_of(EntityProfile(name="e", label="E", sources=(self.profile(rows, **facts),)))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from stdnum.cn import uscc
 
 from rollout.assess import profile as module
 from rollout.assess.model import Ratio
+from rollout.mapping.transforms_base import TransformContext
 
 
 def test_figures_agree_with_plain_python(bench, good):
@@ -27,9 +28,10 @@ def test_figures_agree_with_plain_python(bench, good):
     assert (field.min_length, field.max_length) == (1, 12)
     assert field.too_long == sum(len(text) > 10 for text in filled)
     assert sum(shape.rows for shape in field.formats) == len(filled) == field.sampled
+    # What is longer than the field is held back, too.
     bad_phone = sum(row["c phone"] == "1" for row in rows)
     ready = sum(
-        bool(text and text not in ("-", "无")) and row["c phone"] != "1"
+        bool(text and text not in ("-", "无")) and len(text) <= 10 and row["c phone"] != "1"
         for text, row in zip(stripped, rows, strict=True)
     )
     assert found.ready == ready
@@ -113,3 +115,26 @@ def test_column_names_are_data_not_sql(bench, good):
 
 def test_nothing_of_nothing_is_no_share():
     assert Ratio(part=0, whole=0).share is None
+
+
+def test_columns_that_differ_in_case_alone_are_kept_apart(bench, good):
+    fields = bench.profile([good(1) | {"Fax": "1", "fax": None}, good(2) | {"Fax": "2", "fax": "3"}]).fields
+    assert {field.column: field.filled for field in fields if field.column.lower() == "fax"} == {"Fax": 2, "fax": 1}
+
+
+@pytest.mark.parametrize(
+    ("region", "number", "valid"),
+    [
+        ("US", "2262649", False),  # no area code: nobody outside the town can dial it
+        ("US", "(312) 226-2649", True),
+        ("US", "31222626491234", False),
+        ("CN", "13812345678", True),
+        ("CN", "2262649", False),
+        ("CN", "13812345678/021-52345678", True),
+        ("DE", "030 1234567", True),
+    ],
+)
+def test_a_number_is_judged_as_cleansing_does(bench, good, region, number, valid):
+    bench.context = TransformContext(phone_region=region)
+    field = next(field for field in bench.profile([good(1, phone=number)]).fields if field.column == "c phone")
+    assert field.invalid == (0 if valid else 1)

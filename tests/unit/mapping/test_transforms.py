@@ -331,3 +331,15 @@ def test_an_empty_column_and_one_of_nulls():
         args = {"table": {"a": "b"}} if name == "value_map" else {}
         assert run(name, [], **args) == []
         assert run(name, [None, ""], **args) == [(None, None)] * 2
+
+
+def test_no_digit_of_a_number_is_rounded_away():
+    long = "123456789012345678901234567890123.4567"
+    assert run("decimal", [f"-{long}", f"({long})", long]) == [(f"-{long}", None), (f"-{long}", None), (long, None)]
+    assert run("decimal", ["1234567890123456789012345678901.23456万"], unit="1") == [
+        ("12345678901234567890123456789012345.6", None)
+    ]
+
+
+def test_a_fraction_may_lack_its_zero():
+    assert run("decimal", [".5", "-.50", "."]) == [("0.5", None), ("-0.5", None), (None, "number_invalid")]

@@ -55,12 +55,14 @@ def finding_ids() -> set[str]:
 
 
 def reason_codes() -> set[str]:
-    """Codes of cleansing and connectors, and those that code gives as ``reason_code="…"``."""
+    """Codes of cleansing and connectors, and those that code gives as ``reason_code="…"`` or to a decision."""
     codes = set(REASONS) | {reason.value for reason in Reason}
     for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.keyword) and node.arg == "reason_code" and isinstance(node.value, ast.Constant):
                 codes.add(str(node.value.value))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Decision":
+                codes |= {str(given.value) for given in node.args[2:3] if isinstance(given, ast.Constant)}
     return codes
 
 

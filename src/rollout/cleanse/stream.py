@@ -1,0 +1,53 @@
+"""A raw stage through a mapping, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rollout.cleanse.chunk import ROW_COLUMNS, CleansedChunk, cleanse_chunk
+from rollout.cleanse.rules import FieldPlan
+from rollout.mapping.transforms_base import TransformContext
+
+_WORKERS = 2
+"""Chunks in work at once: Arrow's kernels and the Parquet writer leave the interpreter free."""
+
+
+def cleansed_chunks(
+    path: Path,
+    plans: Sequence[FieldPlan],
+    context: TransformContext,
+    *,
+    chunk_rows: int,
+    priority: int = 1,
+    blank_keys: bool = True,
+) -> Iterator[CleansedChunk]:
+    """What becomes of a raw stage's rows, in their order; first a chunk without rows, which has the columns.
+
+    Args:
+        path: Parquet of the raw stage; it has every column that the plans read.
+        plans: From `compile_mapping`.
+        context: For the transforms.
+        chunk_rows: Rows of a chunk at most.
+        priority: The source's, noted with each row.
+        blank_keys: Whether rows without a key may occur: only then all columns are read, since such a row is blank
+            only if none of them holds anything.
+    """
+    needed = [column for plan in plans if plan.rule for column in plan.rule.columns]
+    columns = list(dict.fromkeys((*needed, "_key", *ROW_COLUMNS)))
+    none = pa.table({name: pa.array([], pa.int64() if name == "_line" else pa.string()) for name in columns})
+    yield cleanse_chunk(none, plans, context, priority=priority)
+    waiting: deque[Future[CleansedChunk]] = deque()
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=chunk_rows, columns=None if blank_keys else columns):
+            table = pa.Table.from_batches([batch])
+            waiting.append(pool.submit(cleanse_chunk, table, plans, context, priority=priority))
+            if len(waiting) > _WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
