@@ -93,8 +93,12 @@ class Sealer:
 
     def seal(self, value: object, place: str) -> bytes:
         """Seal a JSON value; ``place`` must be the same when it is opened."""
+        return self.seal_json(canonical_json(value), place)
+
+    def seal_json(self, text: bytes, place: str) -> bytes:
+        """Seal a value whose canonical JSON is at hand."""
         nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._aead.encrypt(nonce, canonical_json(value), place.encode())
+        return nonce + self._aead.encrypt(nonce, text, place.encode())
 
     def open(self, sealed: bytes, place: str) -> Any:
         """Open a sealed value. Raises ConfigError when it was altered or moved."""
@@ -112,6 +116,6 @@ class Sealer:
             return ""
         return hashlib.blake2b(f"{place}\x1f{value}".encode(), key=self._mac_key, digest_size=8).hexdigest()
 
-    def digest(self, value: object) -> str:
-        """Keyed digest (BLAKE2b, 128 bit): equal for equal values under one data key, meaningless without it."""
-        return hashlib.blake2b(canonical_json(value), key=self._mac_key, digest_size=16).hexdigest()
+    def digest(self, text: bytes) -> str:
+        """Keyed digest (BLAKE2b, 128 bit) of canonical JSON: meaningless without the data key."""
+        return hashlib.blake2b(text, key=self._mac_key, digest_size=16).hexdigest()

@@ -29,9 +29,7 @@ def connect(url: str) -> Engine:
         raise ConfigError("the journal needs PostgreSQL", where="ROLLOUT_DATABASE_URL", hint="use a postgresql:// URL")
     # No prepared statements: a plan made while a table was empty would stay when it holds a million rows.
     arguments = {"connect_timeout": 10, "prepare_threshold": None}
-    return create_engine(
-        url, pool_size=8, max_overflow=24, pool_pre_ping=True, hide_parameters=True, connect_args=arguments
-    )
+    return create_engine(url, pool_size=8, max_overflow=24, hide_parameters=True, connect_args=arguments)
 
 
 @contextmanager

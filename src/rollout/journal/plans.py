@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ARRAY, Connection, Text, cast, delete, desc, func, insert, select, text, update
+import sqlalchemy
+from sqlalchemy import ARRAY, Connection, Text, delete, desc, func, insert, select, text, update
 
 import rollout
 from rollout.errors import ApprovalError
@@ -249,20 +250,23 @@ class Plans:
         ordinal is None when there are no more rows.
         """
         # Sub-queries in the select list stay index look-ups a row, whatever the statistics say.
-        query = text("""
-            SELECT p.*,
-              (SELECT max(s.attempt) FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity
-                 AND s.migration_key = p.migration_key) AS attempt,
-              (SELECT bool_or(s.state NOT IN ('retried', 'waiting')) FROM row_state s WHERE s.plan_id = p.plan_id
-                 AND s.entity = p.entity AND s.migration_key = p.migration_key) AS taken
-            FROM plan_row p
-            WHERE p.plan_id = :plan AND p.entity = :entity AND p.ordinal > :after
-            ORDER BY p.ordinal LIMIT :limit
-        """)
-        parameters = {"plan": plan_id, "entity": entity, "after": after, "limit": limit}
-        rows = connection.execute(query, parameters).mappings().all()
-        to_do = [_stored({**row, "attempt": row["attempt"] or 0}) for row in rows if not row["taken"]]
-        return to_do, rows[-1]["ordinal"] if rows else None
+        rows = (
+            driver_cursor(connection)
+            .execute(
+                "SELECT p.ordinal, p.migration_key, p.golden_key, p.action, p.reason_code, p.digest, p.payload,"
+                " (SELECT coalesce(max(s.attempt), 0) FROM row_state s WHERE s.plan_id = p.plan_id"
+                "  AND s.entity = p.entity AND s.migration_key = p.migration_key),"
+                " (SELECT bool_or(s.state NOT IN ('retried', 'waiting')) FROM row_state s"
+                "  WHERE s.plan_id = p.plan_id AND s.entity = p.entity AND s.migration_key = p.migration_key)"
+                " FROM plan_row p WHERE p.plan_id = %s AND p.entity = %s AND p.ordinal > %s"
+                " ORDER BY p.ordinal LIMIT %s",
+                (plan_id, entity, after, limit),
+                binary=True,
+            )
+            .fetchall()
+        )
+        to_do = [StoredRow(*row[:-1]) for row in rows if not row[-1]]  # type: ignore[arg-type]
+        return to_do, cast("int", rows[-1][0]) if rows else None
 
     def rows_by_key(
         self, connection: Connection, plan_id: str, entity: str, migration_keys: Sequence[str]
@@ -272,7 +276,7 @@ class Plans:
         query = select(table).where(
             table.c.plan_id == plan_id,
             table.c.entity == entity,
-            table.c.migration_key == func.any(cast(list(migration_keys), ARRAY(Text))),
+            table.c.migration_key == func.any(sqlalchemy.cast(list(migration_keys), ARRAY(Text))),
         )
         return {row["migration_key"]: _stored(row) for row in connection.execute(query).mappings()}
 

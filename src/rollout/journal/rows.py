@@ -1,4 +1,7 @@
-"""Row states as the journal keeps them: one line an attempt, intents before calls, outcomes after them."""
+"""Row states as the journal keeps them: one line an attempt, intents before calls, outcomes after them.
+
+Many rows travel as arrays in PostgreSQL's binary format (``%b``): as text, sealed values would be escaped byte by byte.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ class RowStates:
             "INSERT INTO row_state (plan_id, entity, step, run_id, state, intent_at,"
             " migration_key, attempt, digest, before_image)"
             " SELECT %s, %s, %s, %s, 'intent', clock_timestamp(), *"
-            " FROM unnest(%s::text[], %s::int[], %s::text[], %s::bytea[])",
+            " FROM unnest(%b::text[], %b::int[], %b::text[], %b::bytea[])",
             (
                 self.plan_id,
                 self.entity,
@@ -90,7 +93,7 @@ class RowStates:
         cursor.execute(
             "UPDATE row_state s SET state = o.state, target_id = o.target_id, reason_code = o.reason_code,"
             " message = o.message, after_image = o.after_image, ended_at = clock_timestamp(), run_id = %s"
-            " FROM unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])"
+            " FROM unnest(%b::text[], %b::int[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[])"
             " AS o(migration_key, attempt, state, target_id, reason_code, message, after_image)"
             " WHERE s.plan_id = %s AND s.entity = %s AND s.step = %s AND s.migration_key = o.migration_key"
             " AND s.attempt = o.attempt AND s.state IN ('intent', 'unknown')",
@@ -111,7 +114,7 @@ class RowStates:
             "INSERT INTO row_state (plan_id, entity, step, run_id, digest, intent_at, ended_at,"
             " migration_key, attempt, state, target_id, reason_code, message, after_image)"
             " SELECT %s, %s, %s, %s, '', clock_timestamp(), clock_timestamp(), *"
-            " FROM unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])"
+            " FROM unnest(%b::text[], %b::int[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[])"
             " ON CONFLICT (plan_id, entity, migration_key, step, attempt) DO UPDATE"
             " SET reason_code = excluded.reason_code, message = excluded.message, run_id = excluded.run_id"
             " WHERE row_state.state = 'waiting' AND excluded.state = 'waiting'",
@@ -156,7 +159,7 @@ def remember_records(
         return
     driver_cursor(connection).execute(
         "INSERT INTO target_record (project_id, target, entity, migration_key, target_id, base)"
-        " SELECT %s, %s, %s, * FROM unnest(%s::text[], %s::text[], %s::jsonb[])"
+        " SELECT %s, %s, %s, key, id, base::jsonb FROM unnest(%b::text[], %b::text[], %b::text[]) AS r(key, id, base)"
         " ON CONFLICT (project_id, target, entity, migration_key) DO UPDATE SET target_id = excluded.target_id,"
         " base = target_record.base || excluded.base",
         (

@@ -118,12 +118,12 @@ class Sender:
             for reference in row.references.values():
                 wanted.setdefault(reference.entity, set()).add(reference.migration_key)
         ids: dict[tuple[str, str], str] = {}
-        with scope.journal.transaction() as connection:
-            for entity, keys in wanted.items():
+        for entity, keys in wanted.items():
+            with scope.journal.transaction() as connection:
                 found = crosswalk.target_ids(
                     connection, scope.journal.project_id, entity, scope.plan.target, sorted(keys)
                 )
-                ids.update({(entity, key): target_id for key, target_id in found.items()})
+            ids.update({(entity, key): target_id for key, target_id in found.items()})
         works, waiting = [], []
         for row, stored, attempt in rows:
             parents = {name: ids.get((ref.entity, ref.migration_key)) for name, ref in row.references.items()}

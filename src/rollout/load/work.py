@@ -122,12 +122,11 @@ def after_read_back(work: Work, decision: Decision, records: Sequence[TargetReco
     if len(records) > 1:
         return work, duplicates(records)
     record = records[0]
-    corrected = replace(decision, target_id=record.target_id)
-    differing = sorted(name for name, value in work.new.items() if record.values.get(name) != value)
+    state, reason, told = decision.state, decision.reason_code, decision.message
+    differing = [name for name, value in work.new.items() if record.values.get(name) != value]
     if differing:
-        told = f"the target stored another value: {', '.join(differing)}"
-        corrected = replace(corrected, reason_code="stored_differently", message=told)
-    return replace(work, record=record), corrected
+        reason, told = "stored_differently", f"the target stored another value: {', '.join(sorted(differing))}"
+    return replace(work, record=record), Decision(state, record.target_id, reason, told)
 
 
 def base_entries(

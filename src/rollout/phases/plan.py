@@ -216,7 +216,7 @@ class _Adder:
     def __call__(self, entity: str, planned: Sequence[PlannedRow]) -> None:
         stored = []
         for row in planned:
-            payload = row.payload()
+            payload = canonical_json(row.payload())
             stored.append(
                 StoredRow(
                     ordinal=self._ordinals[entity],
@@ -225,7 +225,7 @@ class _Adder:
                     action=row.action.value,
                     reason_code=row.reason_code,
                     digest=self._sealer.digest(payload),
-                    payload=self._sealer.seal(payload, row_place(self._plan_id, entity, row.migration_key)),
+                    payload=self._sealer.seal_json(payload, row_place(self._plan_id, entity, row.migration_key)),
                 )
             )
             self._ordinals[entity] += 1

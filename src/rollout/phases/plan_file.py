@@ -1,15 +1,15 @@
-"""The plan as a file for the person who approves it: one line a field that changes."""
+"""The plan as a file for the person who approves it."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import IO, Self
 
 from rollout.load.plan import Action, PlannedRow
 from rollout.model import masking
+from rollout.model.entity import FieldSpec
 from rollout.project.loader import Project
 
 COLUMNS = ("entity", "key", "action", "field", "old", "new", "reason")
@@ -19,8 +19,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class PlanFile:
     """Writes ``reports/plan-{id}.csv`` (UTF-8 with BOM, which spreadsheets expect); it appears when it is whole.
 
-    Personal fields are masked. Cells that a spreadsheet would take for a formula get an apostrophe in front.
-    Unchanged rows are counted in the plan's summary and not listed.
+    A line for each field that an update changes; one line for a record that is created, with all its fields; one for a
+    conflict, with its reason. Unchanged rows are counted in the plan's summary and not listed. Personal fields are
+    masked. Cells that a spreadsheet would take for a formula get an apostrophe in front.
     """
 
     def __init__(self, project: Project, plan_id: str) -> None:
@@ -42,35 +43,33 @@ class PlanFile:
         assert self._file is not None
         self._file.close()
         if error is None:
+            self._draft.chmod(0o600)
             self._draft.replace(self._path)
         else:
-            Path(self._draft).unlink(missing_ok=True)
+            self._draft.unlink(missing_ok=True)
 
     def add(self, entity: str, rows: Sequence[PlannedRow]) -> None:
         """Add the rows that change something or are in conflict."""
-        for row in rows:
-            if row.action is Action.CONFLICT:
-                self._write(entity, row, "", None, None)
-            elif row.action is not Action.UNCHANGED:
-                for name, value in row.new.items():
-                    self._write(entity, row, name, row.old.get(name), value)
-                for name, reference in row.references.items():
-                    self._write(entity, row, name, row.old.get(name), reference.migration_key)
+        self._writer.writerows(_safe(line) for row in rows for line in self._lines(entity, row))
 
-    def _write(self, entity: str, row: PlannedRow, name: str, old: str | None, new: str | None) -> None:
-        cells = (
-            entity,
-            row.golden_key,
-            row.action.value,
-            name,
-            self._shown(entity, name, old),
-            self._shown(entity, name, new),
-            row.message,
-        )
-        self._writer.writerow(["'" + cell if cell.startswith(_FORMULA) else cell for cell in cells])
+    def _lines(self, entity: str, row: PlannedRow) -> Iterator[tuple[str, ...]]:
+        fields = self._spec.entities[entity].fields
+        new = {**row.new, **{name: reference.migration_key for name, reference in row.references.items()}}
+        if row.action is Action.CREATE:
+            told = "; ".join(f"{name}: {self._shown(fields[name], value)}" for name, value in new.items())
+            yield (entity, row.golden_key, "create", "*", "", told, "")
+        elif row.action is Action.UPDATE:
+            for name, value in new.items():
+                old = self._shown(fields[name], row.old.get(name))
+                yield (entity, row.golden_key, "update", name, old, self._shown(fields[name], value), "")
+        elif row.action is Action.CONFLICT:
+            yield (entity, row.golden_key, "conflict", "", "", "", row.message)
 
-    def _shown(self, entity: str, name: str, value: str | None) -> str:
+    def _shown(self, field: FieldSpec, value: str | None) -> str:
         if value is None:
             return ""
-        field = self._spec.entities[entity].fields[name]
-        return masking.mask_field(field, value) or "" if self._spec.privacy.mask else value
+        return masking.mask_field(field, value) or "" if field.personal and self._spec.privacy.mask else value
+
+
+def _safe(cells: Sequence[str]) -> list[str]:
+    return ["'" + cell if cell.startswith(_FORMULA) else cell for cell in cells]

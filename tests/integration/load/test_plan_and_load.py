@@ -288,11 +288,15 @@ def test_the_plan_file_lists_every_field_that_changes(bench):
     bench.golden({"s:1": {"name": "=cmd()", "phone": "+8621"}})
     plan = bench.plan()
     path = bench.context.project.workspace.root / plan.file
-    rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-    assert [(row["field"], row["old"], row["new"]) for row in rows] == [
-        ("name", "", "'=cmd()"),
-        ("phone", "", "'+8621"),
-    ]
+    [row] = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
+    assert (row["action"], row["new"]) == ("create", "name: =cmd(); phone: +8621")
+    assert path.stat().st_mode & 0o077 == 0
+    bench.approve()
+    bench.load()
+    bench.golden({"s:1": {"name": "=other()", "phone": "+8621"}})
+    path = bench.context.project.workspace.root / bench.plan().file
+    [row] = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
+    assert (row["field"], row["old"], row["new"]) == ("name", "'=cmd()", "'=other()")
 
 
 def test_no_personal_value_lies_open_in_the_journal(bench):

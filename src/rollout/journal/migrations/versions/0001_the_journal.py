@@ -230,10 +230,6 @@ def upgrade() -> None:
         sa.Column("reason_code", sa.Text(), nullable=True),
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["plan_id"],
-            ["plan.plan_id"],
-        ),
         sa.PrimaryKeyConstraint("plan_id", "entity", "ordinal"),
     )
     op.create_index("ix_plan_row_key", "plan_row", ["plan_id", "entity", "migration_key"], unique=True)
