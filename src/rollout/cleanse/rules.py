@@ -67,7 +67,8 @@ def _default(rule: MappingRule, spec: FieldSpec, context: TransformContext) -> s
         raise ConfigError("a reference has no default", where=f"field '{rule.target}'", hint="use reject or null")
     coded = run_steps(pa.array([rule.default]), compile_steps((), spec.type), context)
     value: str | None = coded.values[0].as_py()
-    if value is None or (spec.picklist and value not in spec.picklist):
+    too_long = value is not None and spec.max_length is not None and len(value) > spec.max_length
+    if value is None or too_long or (spec.picklist and value not in spec.picklist):
         raise ConfigError(
             f"the default '{rule.default}' is no value of a {spec.type.value} field",
             where=f"field '{rule.target}'",

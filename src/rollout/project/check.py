@@ -11,7 +11,7 @@ from typing import get_args
 
 from rollout.connectors import registry
 from rollout.errors import ConfigError
-from rollout.mapping.spec import MappingRule, MappingSpec
+from rollout.mapping.spec import MappingRule, MappingSpec, TransformStep
 from rollout.mapping.transforms import compile_steps, value_map_files
 from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.finding import Finding
@@ -110,6 +110,11 @@ def _match(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
                 yield from _known(
                     document, field, _fields(entity), f"field of '{name}'", (*place, "fields", number), "match"
                 )
+            for field, transform in key.by.items():
+                try:
+                    compile_steps([TransformStep(name=transform)])
+                except ConfigError as error:
+                    yield document.error("match.transform", error.message, (*place, "by", field), hint=error.hint)
 
 
 def _owner_map(spec: ProjectSpec, document: Document, root: Path) -> Iterator[Finding]:

@@ -39,10 +39,17 @@ class Messages:
         """The text of ``family.name``, or the name itself: names that projects and connectors coin have no entry."""
         return self.texts.get(f"{family}.{name}", name)
 
+    def reasons(self, codes: str) -> str:
+        """Reason codes, as the ledger joins those of one row with commas."""
+        return ("；" if self.language == "zh" else "; ").join(self.word("reason", code) for code in codes.split(","))
+
     def finding_title(self, finding: Finding) -> str:
         """What the finding says, in this language; a connector's own finding keeps its message."""
         text = self.texts.get(f"finding.{finding.id}.title")
-        return finding.message if text is None else text.format_map(_Details(finding.detail))
+        if text is None:
+            return finding.message
+        told = {name: self.word(name, fact) if isinstance(fact, str) else fact for name, fact in finding.detail.items()}
+        return text.format_map(_Details(told))
 
     def finding_advice(self, finding: Finding) -> str:
         """What to do next."""

@@ -140,3 +140,10 @@ def test_a_row_with_a_value_in_an_unmapped_column_is_not_blank(small):
     small.write("east.csv", "编号|名称|代码|区域|传真", "E1|甲公司||东|", "  ||||021-52345678", "  ||||")
     done = small.cleanse()["account"]
     assert (done.skipped, done.quarantined, done.accounted) == (1, 1, True)
+
+
+def test_a_default_longer_than_its_field_is_refused(small):
+    small.replace("rollout.yaml", "uscc: {type: uscc}", "uscc: {type: text, max_length: 3}")
+    small.replace("mappings/account.yaml", "source: 代码", 'source: 代码, on_error: default, default: "abcd"')
+    with pytest.raises(ConfigError, match="the default 'abcd' is no value"):
+        small.cleanse()

@@ -89,6 +89,7 @@ PROJECT_FAULTS = [
     ("mappings/contact.yaml", "mappings/people.yaml", "mapping.file_missing", "people.yaml", "does not exist"),
     ("file: mappings/owners.csv", "file: mappings/ownrs.csv", "project.file_missing", "ownrs", "does not exist"),
     ("fields: [uscc]", "fields: [usc]", "match.field_unknown", "fields: [usc]", "did you mean 'uscc'"),
+    ("fields: [uscc]", "fields: [uscc], by: {uscc: uper}", "match.transform", "by: {uscc: uper}", "did you mean 'upper'"),
     ("match:\n  account:", "match:\n  acount:", "match.entity_unknown", "acount:", "did you mean 'account'"),
     ("metric: coverage", "metric: covrage", "gate.metric_unknown", "covrage", "did you mean 'coverage'"),
     ('"${env:ROLLOUT_TESTBED_PASSWORD}"', "hunter2", "project.secret_in_clear", "hunter2", "${env:NAME}"),
