@@ -93,3 +93,11 @@ def test_what_was_decided_is_stated_in_a_finding(tmp_path, read) -> None:
     assert "declared: gbk" in declared.finding("source.encoding").message
     (tmp_path / "x.csv").write_bytes("a,名称\n1,2\n".encode("gb18030"))
     assert read("x.csv").finding("source.encoding_uncertain").level == "warning"
+
+
+@pytest.mark.parametrize("declared", ["base64", "rot13", "utf-16", "utf-16-le", "cp037", "no-such"])
+def test_what_is_no_encoding_of_csv_files_is_refused(tmp_path, declared):
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="use utf-8, gb18030, big5 or auto"):
+        inspect(path, "a.csv", declared=declared)

@@ -102,12 +102,14 @@ def inspect(path: Path, label: str, *, declared: str = "auto", header_names: Col
 
 
 def _require_codec(declared: str, label: str) -> None:
+    """Only encodings that hold ASCII as ASCII: separators and line ends are looked for in the bytes."""
+    hint = "use utf-8, gb18030, big5 or auto"
     try:
-        codecs.lookup("utf-8" if declared == "auto" else declared)
-    except LookupError as error:
-        raise ConfigError(
-            f"there is no encoding '{declared}'", where=label, hint="use utf-8, gb18030, big5 or auto"
-        ) from error
+        plain = ',"\n'.encode("utf-8" if declared == "auto" else declared) == b',"\n'
+    except (LookupError, ValueError) as error:
+        raise ConfigError(f"there is no encoding '{declared}' of text", where=label, hint=hint) from error
+    if not plain and codecs.lookup(declared).name != "utf-8-sig":
+        raise ConfigError(f"text in '{declared}' is not read", where=label, hint=f"{_SAVE_AS}, or {hint}")
 
 
 def _survey(path: Path, label: str, check: _Strict) -> tuple[TextFile, bytes]:
