@@ -41,6 +41,10 @@ class Platform:
         return [sys.executable, str(ROOT / "ops" / f"{name}.py"), "--project", str(self.folder)]
 
     def start(self) -> None:
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 self.script("ui"),
@@ -49,6 +53,8 @@ class Platform:
                 cwd=self.folder,
                 env=os.environ | {"HOME": str(self.home)},
             )
+
+    def wait(self) -> None:
         deadline = time.monotonic() + WAIT_S
         while "in a browser" not in self.said():
             assert self.process.poll() is None, self.said()
@@ -109,6 +115,57 @@ def test_everything_comes_up_tells_a_second_one_and_goes_down_on_ctrl_c(platform
     assert len(running) >= 4
     assert platform.end(signal.SIGINT) == 0, platform.said()
     assert "stopped: prefect-worker, prefect-server, reports, testbed-crm, postgresql" in platform.said()
+    assert [process for process in running if process.is_running()] == []
+    assert not postgres.status(platform.workspace / "postgres").running
+    assert list((platform.workspace / "services").glob("*.json")) == []
+
+
+def test_two_that_start_at_once_share_a_project_but_never_a_server(platform, tmp_path):
+    """Ports are chosen long before Prefect listens: two projects find the same one free."""
+    same = Platform(platform.folder)
+    same.output = tmp_path / "same.txt"
+    other_folder = tmp_path / "other"
+    shutil.copytree(platform.folder, other_folder, ignore=shutil.ignore_patterns(".rollout", "ui.txt"))
+    other = Platform(other_folder)
+    try:
+        for each in (platform, same, other):
+            each.begin()
+        (over,) = _until_one_is_over([platform, same])
+        assert over.process.returncode == 0
+        assert "runs already" in over.said()
+        runs = same if over is platform else platform
+        runs.wait()
+        other.wait()
+        addresses = [each.record(name)["address"] for each in (runs, other) for name in ("prefect-server", "reports")]
+        assert len(set(addresses)) == 4
+        for each in (runs, other):
+            assert each.end(signal.SIGINT) == 0, each.said()
+    finally:
+        for each in (platform, same, other):
+            if each.process and each.process.poll() is None:
+                each.end(signal.SIGTERM)
+        subprocess.run(other.script("stop"), check=True, capture_output=True)
+
+
+def _until_one_is_over(platforms: list[Platform]) -> list[Platform]:
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        if over := [each for each in platforms if each.process.poll() is not None]:
+            return over
+        time.sleep(0.2)
+    raise AssertionError([each.said() for each in platforms])
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2, 5])
+def test_ctrl_c_while_it_starts_leaves_nothing(platform, seconds):
+    platform.begin()
+    deadline = time.monotonic() + WAIT_S
+    while not (platform.workspace / "services" / "ui.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(seconds)
+    running = platform.processes()
+    assert platform.end(signal.SIGINT) == 0, platform.said()
+    assert "Traceback" not in platform.said()
     assert [process for process in running if process.is_running()] == []
     assert not postgres.status(platform.workspace / "postgres").running
     assert list((platform.workspace / "services").glob("*.json")) == []

@@ -14,11 +14,16 @@ import pytest
 
 from rollout.journal import people
 from rollout.model.verdict import Comparison, Criterion, GateResult, Measurement, judge_gate
-from rollout.phases.context import open_context
+from rollout.phases.approve import approve
+from rollout.phases.cleanse import run_cleanse
+from rollout.phases.context import PhaseContext, open_context
+from rollout.phases.load import run_load
+from rollout.phases.plan import run_plan
 from rollout.project import postgres
 from rollout.project.loader import load_project
+from rollout.report import markdown
 from rollout.testbed.demodata import generate
-from rollout.testbed.server import running
+from rollout.testbed.server import Testbed, running
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.xdist_group("flows")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +37,10 @@ class Rollout:
     folder: Path
     environ: dict[str, str]
     code: str
+    testbed: Testbed
+
+    def context(self) -> PhaseContext:
+        return open_context(load_project(self.folder / "rollout.yaml"))
 
     @property
     def options(self) -> dict[str, str]:
@@ -59,7 +68,7 @@ def company(pg_server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 patch.setenv(name, value)
             with open_context(load_project(folder / "rollout.yaml")) as context:
                 code = people.add(context.journal, PERSON)
-        yield Rollout(folder, environ, code)
+        yield Rollout(folder, environ, code, testbed)
     with psycopg.connect(pg_server_url, autocommit=True) as connection:
         for name in names:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
@@ -80,6 +89,14 @@ def artifacts(flow_run_id) -> dict[str, str]:
             artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
         )
     return {artifact.key: str(artifact.data) for artifact in found}
+
+
+def all_artifacts() -> list[str]:
+    """What every run of this module has published so far."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        return [str(artifact.data) for artifact in client.read_artifacts(limit=200)]
 
 
 def run_as_deployed(flow, options):
@@ -220,6 +237,52 @@ def test_only_gates_that_all_pass_end_in_plain_success(gates, name, failed):
     assert state.is_failed() is failed
     if name.startswith("GateFailed"):
         assert "load_success 0.5 (needs >= 0.99)" in state.message
+
+
+def test_defects_in_the_crm_fail_the_rollout_each_by_its_name_and_no_artifact_shows_a_person(company):
+    from flows.whole_rollout import RolloutOptions, rollout
+
+    with company.context() as context:
+        run_cleanse(context)
+        plan_id = run_plan(context).plan_id
+        approve(context, person=PERSON, code=company.code, reason="checked by the test", plan_id=plan_id)
+        run_load(context)
+    with company.testbed.client("zhang.wei") as crm:
+
+        def records(entity):
+            return crm.get(f"/api/{entity}", params={"limit": 100}).raise_for_status().json()["records"]
+
+        def change(entity, record, **values):
+            crm.patch(f"/api/{entity}/{record['id']}", json={"fields": values}).raise_for_status()
+
+        people, firms = records("contact"), [firm for firm in records("account") if firm["fields"]["address"]]
+        blanked, swapped, truncated = (firm["fields"] for firm in firms[:3])
+        change("account", firms[0], phone=None, website=None)
+        change("account", firms[1], name=swapped["address"], address=swapped["name"])
+        change("account", firms[2], address=truncated["address"][:-1])
+        moved, dropped, twin = people[:3]
+        other_firm = next(firm["id"] for firm in firms if firm["id"] != moved["fields"]["account"])
+        change("contact", moved, account=other_firm)
+        crm.delete(f"/api/contact/{dropped['id']}").raise_for_status()
+        made = {"op": "create", "migration_key": "never-made-by-us", "fields": twin["fields"]}
+        crm.post("/api/contact/batch", json={"rows": [made]}).raise_for_status()
+
+    state = rollout(RolloutOptions(**company.options, plan_id=plan_id), return_state=True)
+    assert (state.name, state.is_failed()) == ("GateFailed-verify", True), state.message
+    with company.context() as context:
+        found = context.journal.latest_run("verify").summary["entities"]
+        gate_shown = markdown.gate_table(context.journal.latest_gate("verify"), "zh")
+    account, contact = (found[name]["reconciliation"] for name in ("account", "contact"))
+    blanks = {name: 1 for name in ("phone", "website") if blanked[name] is not None}
+    assert Counter(account["wrong_fields"]) == Counter(blanks) + Counter({"name": 1, "address": 2})
+    assert contact["wrong_fields"] == {"account": 1}
+    assert (contact["missing"], contact["extra"], contact["relations_broken"]) == (1, 1, 1)
+    assert found["contact"]["counted"] == contact["observed"]
+
+    seen = " ".join(all_artifacts())
+    assert gate_shown in seen
+    shown = [name for person in people for name in (person["fields"]["mobile"], person["fields"]["email"]) if name]
+    assert [value for value in shown if value in seen] == []
 
 
 def test_progress_ends_at_what_was_reached_and_is_not_written_for_every_row(company):
