@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +24,12 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
 def canonical_json(value: object) -> bytes:
     """The one JSON text of a value: sorted keys, no spaces, UTF-8."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return _encode(value).encode()
 
 
 @dataclass(frozen=True)
@@ -103,18 +107,29 @@ class Sealer:
     def open(self, sealed: bytes, place: str) -> Any:
         """Open a sealed value. Raises ConfigError when it was altered or moved."""
         try:
-            return json.loads(self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode()))
+            text = self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
         except InvalidTag as error:
             raise ConfigError(
                 f"the sealed value of {place} does not open: it was altered or moved",
                 hint="restore the journal from a backup",
             ) from error
+        return json.loads(text.decode())
 
-    def fingerprint(self, place: str, value: str | None) -> str:
-        """Keyed digest (64 bit) of one value at one place: tells whether it is still the same, and nothing else."""
-        if value is None:
-            return ""
-        return hashlib.blake2b(f"{place}\x1f{value}".encode(), key=self._mac_key, digest_size=8).hexdigest()
+    def fingerprints(self, place: str) -> Callable[[str, str | None], str]:
+        """Fingerprints of one record's values: (field, value) → keyed digest (64 bit) in hexadecimal, "" for None.
+
+        It tells whether a value is still the same, and nothing else: equal values of other records or fields differ.
+        """
+        of_place = hashlib.blake2b(place.encode(), key=self._mac_key, digest_size=8)
+
+        def fingerprint(name: str, value: str | None) -> str:
+            if value is None:
+                return ""
+            digest = of_place.copy()
+            digest.update(f"\x1f{name}\x1f{value}".encode())
+            return digest.hexdigest()
+
+        return fingerprint
 
     def digest(self, text: bytes) -> str:
         """Keyed digest (BLAKE2b, 128 bit) of canonical JSON: meaningless without the data key."""

@@ -249,16 +249,16 @@ class Plans:
         A row is to do while every attempt there was stored nothing for sure, or it waits for its parent. The last
         ordinal is None when there are no more rows.
         """
-        # Sub-queries in the select list stay index look-ups a row, whatever the statistics say.
+        # A lateral aggregate stays an index look-up a row, whatever the statistics say.
         rows = (
             driver_cursor(connection)
             .execute(
                 "SELECT p.ordinal, p.migration_key, p.golden_key, p.action, p.reason_code, p.digest, p.payload,"
-                " (SELECT coalesce(max(s.attempt), 0) FROM row_state s WHERE s.plan_id = p.plan_id"
-                "  AND s.entity = p.entity AND s.migration_key = p.migration_key),"
-                " (SELECT bool_or(s.state NOT IN ('retried', 'waiting')) FROM row_state s"
-                "  WHERE s.plan_id = p.plan_id AND s.entity = p.entity AND s.migration_key = p.migration_key)"
-                " FROM plan_row p WHERE p.plan_id = %s AND p.entity = %s AND p.ordinal > %s"
+                " coalesce(known.attempt, 0), known.taken FROM plan_row p LEFT JOIN LATERAL ("
+                "  SELECT max(s.attempt) AS attempt, bool_or(s.state NOT IN ('retried', 'waiting')) AS taken"
+                "  FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity"
+                "  AND s.migration_key = p.migration_key) known ON true"
+                " WHERE p.plan_id = %s AND p.entity = %s AND p.ordinal > %s"
                 " ORDER BY p.ordinal LIMIT %s",
                 (plan_id, entity, after, limit),
                 binary=True,

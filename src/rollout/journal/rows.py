@@ -145,9 +145,10 @@ class RowStates:
         ).scalar_one()
         return rows
 
-    def written(self, connection: Connection) -> None:
-        """Tell the planner that many lines were written."""
-        analyze(connection, schema.row_state, schema.target_record)
+
+def rows_written(connection: Connection) -> None:
+    """Tell the planner that a load wrote many lines."""
+    analyze(connection, schema.row_state, schema.target_record)
 
 
 def remember_records(

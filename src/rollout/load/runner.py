@@ -52,8 +52,6 @@ class EntityLoad:
         )
         self._run_batches(self._sender.resume, open_batches)
         self._run_batches(self._sender.apply, self._fresh_batches())
-        with self._scope.journal.transaction() as connection:
-            self._scope.states.written(connection)
 
     def _fresh_batches(self) -> Iterator[Sequence[StoredRow]]:
         scope = self._scope

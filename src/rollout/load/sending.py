@@ -154,7 +154,7 @@ class Sender:
                 [Intent(work.key, work.attempt, work.digest, self._before_image(work)) for work in works],
             )
         now_s = scope.clock_s()
-        return [replace(work, sent_s=now_s) for work in works]
+        return [work.sent_at(now_s) for work in works]
 
     # The call and its answer
 

@@ -12,6 +12,7 @@ from rollout.errors import ApprovalError, ConfigError, DriftError
 from rollout.journal.crypto import canonical_json
 from rollout.journal.leases import Lease
 from rollout.journal.plans import ApprovalRecord, PlanRecord, Plans
+from rollout.journal.rows import rows_written
 from rollout.load.plan import PlanHash
 from rollout.load.runner import EntityLoad
 from rollout.model.base import Frozen
@@ -19,7 +20,7 @@ from rollout.model.outcome import LOADED, Accounting
 from rollout.phases.context import PhaseContext, TargetConnector, shown
 from rollout.phases.drift import drifted, plan_inputs
 from rollout.phases.leases import working_on
-from rollout.phases.pace import calls_at_once, rows_a_call
+from rollout.phases.pace import calls_at_once, few_collections, rows_a_call
 from rollout.phases.settle import load_scope, settle_open_lines
 from rollout.project.spec import TargetSpec
 
@@ -69,7 +70,7 @@ def run_load(
     plan, approval = _approved_plan(context, target_name, plan_id)
     if plan.state == "applied":
         return _summary(context, plan, approval, "already_applied", 0, 0.0)
-    with working_on(context, target_name, target) as lease:
+    with few_collections(), working_on(context, target_name, target) as lease:
         plan, approval = _approved_plan(context, target_name, plan.plan_id)  # what may have changed before we held it
         _refuse_drift(context, plan, target)
         _refuse_altered(context, plan)
@@ -82,6 +83,7 @@ def run_load(
                 _load_entity(context, plan, name, target, target_spec, lease=lease, run_id=run.run_id) for name in order
             )
             with journal.transaction() as connection:
+                rows_written(connection)
                 lease.assert_fence(connection)
                 done = plans.is_done(connection, plan.plan_id)
                 if done:

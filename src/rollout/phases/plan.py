@@ -25,7 +25,7 @@ from rollout.phases.context import PhaseContext, TargetConnector, shown
 from rollout.phases.drift import plan_inputs
 from rollout.phases.golden import GoldenRecord, golden_paths, read_golden
 from rollout.phases.leases import working_on
-from rollout.phases.pace import calls_at_once, rows_a_call
+from rollout.phases.pace import calls_at_once, few_collections, rows_a_call
 from rollout.phases.plan_file import PlanFile
 from rollout.phases.settle import settle_open_lines
 
@@ -244,7 +244,7 @@ def run_plan(context: PhaseContext, *, wave: str = "all") -> PlanSummary:
     """
     target_name, _, target = context.target("plan")
     # Nobody may load or cleanse while a plan is made: what it sees must not change under it.
-    with working_on(context, target_name, target) as lease:
+    with few_collections(), working_on(context, target_name, target) as lease:
         settle_open_lines(context, target_name, target, lease)
         inputs = plan_inputs(context, target_name, target, wave)
         _refuse_stale_cleansing(context, inputs)
