@@ -11,6 +11,7 @@ import pytest
 
 from rollout.connectors.memory import MemoryConnector
 from rollout.errors import ConfigError, DriftError
+from rollout.journal import crosswalk
 from rollout.model.target import Op, TargetRecord, WriteRow
 from rollout.model.verdict import Verdict
 from rollout.phases.verify import run_verify
@@ -204,7 +205,8 @@ def test_a_rejected_row_is_not_expected_and_its_absence_is_no_defect(bench):
 def test_a_rejected_row_that_is_there_is_found(bench):
     bench.golden({**ACCOUNTS, "s:long": {"name": "示例公司长", "note": "x" * 21}}, CONTACTS)
     bench.plan_and_load()
-    key = bench.context.journal.crosswalk_keys("account", ["s:long"])["s:long"]
+    with bench.context.journal.transaction() as connection:
+        key = crosswalk.keys(connection, "tiny", "account", ["s:long"])["s:long"]
     bench.crm.write("account", [WriteRow(key, Op.CREATE, {"name": "示例公司长"})])
     summary = run_verify(bench.context)
     assert observed(summary)["reconcile_extra"] == 1
