@@ -190,7 +190,7 @@ def make(folder: Path, command: str, timeout_s: float) -> str:
 
 def figures(said: str, name: str) -> list[int]:
     """One line of the demo's conservation table."""
-    (line,) = re.findall(rf"│ {name} +│(.*)│", said)
+    (line,) = re.findall(rf"│ +{name} +│(.*)│", said)
     return [int(cell.replace(",", "")) for cell in line.split("│")]
 
 

@@ -43,6 +43,7 @@ def observe(
                 writer.write_table(pa.Table.from_pydict(columns, schema=schema))
                 total += len(page)
                 advance(len(page))
+        unfinished.chmod(0o600)  # what the CRM holds is as personal as what was loaded
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
