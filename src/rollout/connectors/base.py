@@ -1,28 +1,36 @@
 """The protocols every connector speaks, and the capabilities the core asks instead of product names.
 
 A connector class is constructed by :func:`rollout.connectors.registry.create` with ``(name, options, base_dir)`` and
-implements the protocols it can: `Connector` always, then `SourceReader` (legacy data), `TargetReader` and `Writer` (a
-CRM). What a connector raises is one of :mod:`rollout.errors`; nothing of its transport leaks out.
+implements the protocols it can: `Connector` always, then `SourceReader` (legacy data), `TargetReader`, `Writer` and
+`Remover` (a CRM), `ChangeFeed` (a system that a sync reads), `Messenger` (people are told something). What a connector
+raises is one of :mod:`rollout.errors`; nothing of its transport leaks out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
 from rollout.mapping.spec import SourceSpec
-from rollout.model.entity import TargetSchema
+from rollout.model.entity import TargetSchema, Values
 from rollout.model.finding import Finding
 from rollout.model.target import Capabilities, Op, RowResult, RowStatus, TargetRecord, WriteRow
 
 __all__ = [
     "Capabilities",
+    "ChangeFeed",
+    "ChangePage",
+    "ChangedRecord",
     "Connector",
     "FileFingerprint",
+    "Message",
+    "Messenger",
     "Op",
+    "Remover",
     "RowResult",
     "RowStatus",
     "SourceChunk",
@@ -121,4 +129,73 @@ class Writer(Protocol):
         Answers one result a row, by key. Raises `Retryable` only when nothing of the batch can have been stored,
         `OutcomeUnknown` when it may have been, `Fatal` when further calls are pointless.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedRecord:
+    """A record of a feed as it is now. ``values`` are canonical text, under the feed's own field names."""
+
+    source_id: str
+    """Stable and unique within the stream."""
+    changed_at: datetime
+    """Aware; when the feed's system says it was last changed."""
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """A page of a feed."""
+
+    records: Sequence[ChangedRecord]
+    cursor: str
+    """Where the next page begins; opaque to everybody but the connector."""
+    has_more: bool
+
+
+@runtime_checkable
+class ChangeFeed(Protocol):
+    """Tells what changed in a system, oldest first."""
+
+    def changes(self, stream: str, cursor: str | None, *, overlap_s: float, limit: int) -> ChangePage:
+        """The next page of a stream.
+
+        Args:
+            stream: What is asked for, such as ``orders``.
+            cursor: Where the last page ended; None: from the beginning.
+            overlap_s: On resuming from a cursor, records changed up to this many seconds before it come again: a
+                change that was committed late with an early timestamp must not be missed. Feeds whose cursor is a
+                position in a log, not a time, ignore it.
+            limit: At most this many records.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something people are told. Plain text; ``title`` is one line."""
+
+    title: str
+    text: str
+
+
+@runtime_checkable
+class Messenger(Protocol):
+    """Sends messages to people."""
+
+    def send(self, message: Message) -> None:
+        """Send one. Raises Retryable (not sent, try later), Fatal (refused), OutcomeUnknown (may have been sent)."""
+        ...
+
+
+@runtime_checkable
+class Remover(Protocol):
+    """Finds and deletes records that a load test or a drill made, by the beginning of their migration key."""
+
+    def read_by_key_prefix(self, entity: str, prefix: str) -> Iterator[TargetRecord]:
+        """Records whose migration key begins with ``prefix``."""
+        ...
+
+    def delete(self, entity: str, target_ids: Sequence[str]) -> None:
+        """Delete records; one that is gone already is done. Raises Fatal for one that others refer to."""
         ...

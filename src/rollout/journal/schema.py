@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Float,
@@ -260,4 +261,104 @@ token_bucket = Table(
     _text("system", primary_key=True),
     Column("tokens", Float, nullable=False),
     _at("refilled_at"),
+)
+
+# Go or no-go of a phase, by name. ``gates`` is what the person saw: a newer judgement of a gate makes it out of date.
+decision = Table(
+    "decision",
+    metadata,
+    Column("seq", BigInteger, Identity(), primary_key=True),
+    _text("project_id"),
+    _text("phase"),
+    _text("wave"),
+    Column("is_go", Boolean, nullable=False),
+    Column("is_override", Boolean, nullable=False),
+    _text("person"),
+    _text("reason"),
+    Column("gates", JSONB, nullable=False),
+    _at("at"),
+    Index("ix_decision_latest", "project_id", "phase", "seq"),
+)
+
+# How far a sync has read its feed: the position to go on from, in the feed's own terms.
+sync_cursor = Table(
+    "sync_cursor",
+    metadata,
+    _text("project_id", primary_key=True),
+    _text("sync", primary_key=True),
+    _text("cursor"),
+    _at("advanced_at"),
+)
+
+# What a sync carried: the record of the feed, the record of the target it became, and when. ``digest`` is keyed.
+sync_record = Table(
+    "sync_record",
+    metadata,
+    _text("project_id", primary_key=True),
+    _text("sync", primary_key=True),
+    _text("source_id", primary_key=True),
+    _text("entity"),
+    _text("migration_key"),
+    _text("target_id"),
+    _text("digest"),
+    _at("changed_at"),
+    _at("carried_at"),
+)
+
+# What a sync could not carry. ``payload`` is sealed; ``resolved_at`` when a later run carried it after all.
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    _text("project_id", primary_key=True),
+    _text("sync", primary_key=True),
+    _text("source_id", primary_key=True),
+    _text("reason_code"),
+    _text("message"),
+    _text("key_id"),
+    Column("payload", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    _at("changed_at"),
+    _at("first_at"),
+    _at("last_at"),
+    _at("resolved_at", nullable=True),
+)
+
+# One line a probe and run of the health check. ``latency_s`` and ``value`` are NULL where nothing could be measured.
+probe = Table(
+    "probe",
+    metadata,
+    Column("seq", BigInteger, Identity(), primary_key=True),
+    _text("project_id"),
+    _text("run_id"),
+    _text("name"),
+    Column("is_ok", Boolean, nullable=False),
+    Column("latency_s", Float, nullable=True),
+    Column("value", Float, nullable=True),
+    _text("detail"),
+    _at("at"),
+    Index("ix_probe_at", "project_id", "at"),
+)
+
+# What is wrong in operation, from the first sign until it is over. One open incident a key.
+incident = Table(
+    "incident",
+    metadata,
+    Column("seq", BigInteger, Identity(), primary_key=True),
+    _text("project_id"),
+    _text("key"),
+    _text("level"),
+    _text("message"),
+    Column("occurrences", Integer, nullable=False),
+    _at("opened_at"),
+    _at("last_seen_at"),
+    _at("closed_at", nullable=True),
+    _at("notified_at", nullable=True),
+    _at("recovery_notified_at", nullable=True),
+)
+Index(
+    "ix_incident_open",
+    incident.c.project_id,
+    incident.c.key,
+    unique=True,
+    postgresql_where=text("closed_at IS NULL"),
 )

@@ -6,7 +6,7 @@ import contextlib
 import os
 import platform
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,11 @@ from rollout.model.verdict import GateResult
 DEFAULT_WAVE = "all"
 
 
+def utc_now() -> datetime:
+    """The clock of real runs."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """One run of a phase."""
@@ -42,20 +47,30 @@ class RunRecord:
 
 
 class Journal:
-    """The journal of one project in one database. Thread-safe; close it when done."""
+    """The journal of one project in one database. Thread-safe; close it when done.
 
-    def __init__(self, database: Engine, project_id: str, keys: KeyRing) -> None:
+    Args:
+        database: Up to date, see :func:`rollout.journal.engine.upgrade`.
+        project_id: Whose rows are read and written.
+        keys: What data keys are wrapped with.
+        clock: Aware UTC; says when runs begin and end and gates are judged. Leases use the database's own clock.
+    """
+
+    def __init__(
+        self, database: Engine, project_id: str, keys: KeyRing, *, clock: Callable[[], datetime] = utc_now
+    ) -> None:
         self.database = database
         self.project_id = project_id
         self.keys = keys
+        self.clock = clock
         self._data_keys = DataKeys(project_id, keys)
 
     @classmethod
-    def open(cls, url: str, *, project_id: str, keys: KeyRing) -> Journal:
+    def open(cls, url: str, *, project_id: str, keys: KeyRing, clock: Callable[[], datetime] = utc_now) -> Journal:
         """Connect and bring the schema up to date. Raises Retryable when the database is down."""
         database = engine.connect(url)
         engine.upgrade(database)
-        return cls(database, project_id, keys)
+        return cls(database, project_id, keys, clock=clock)
 
     def close(self) -> None:
         """Release the connections."""
@@ -81,7 +96,7 @@ class Journal:
                     entity=entity,
                     wave=wave,
                     state="running",
-                    started_at=datetime.now(UTC),
+                    started_at=self.clock(),
                     host=platform.node(),
                     pid=os.getpid(),
                     code_version=rollout.__version__,
@@ -96,7 +111,7 @@ class Journal:
             connection.execute(
                 update(schema.run)
                 .where(schema.run.c.run_id == run_id)
-                .values(state=state, ended_at=datetime.now(UTC), summary=dict(summary))
+                .values(state=state, ended_at=self.clock(), summary=dict(summary))
             )
 
     @contextmanager
@@ -166,7 +181,7 @@ class Journal:
                     wave=wave,
                     verdict=result.verdict.value,
                     result=result.model_dump(mode="json"),
-                    judged_at=datetime.now(UTC),
+                    judged_at=self.clock(),
                 )
             )
 

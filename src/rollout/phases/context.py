@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol, Self, cast
 
 from rollout.connectors import registry
 from rollout.connectors.base import Connector, SourceReader, TargetReader, Writer
 from rollout.errors import ConfigError
-from rollout.journal.store import Journal
+from rollout.journal.store import Journal, utc_now
 from rollout.phases.translated import TranslatedTarget, renames
 from rollout.project.database import database_url
 from rollout.project.keys import key_ring
@@ -54,11 +54,6 @@ class TargetConnector(Connector, TargetReader, Writer, Protocol):
 
 class SourceConnector(Connector, SourceReader, Protocol):
     """A connector that legacy data can be read from."""
-
-
-def utc_now() -> datetime:
-    """The clock of real runs."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)

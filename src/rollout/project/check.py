@@ -32,6 +32,8 @@ def check_spec(spec: ProjectSpec, document: Document, root: Path) -> list[Findin
         lambda: _names(spec, document),
         lambda: _systems_and_targets(spec, document),
         lambda: _entities(spec, document),
+        lambda: _waves(spec, document),
+        lambda: _operation(spec, document),
         lambda: _match(spec, document),
         lambda: _owner_map(spec, document, root),
         lambda: _gates(spec, document),
@@ -51,10 +53,6 @@ def _names(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
         if not re.fullmatch(NAME, str(place[-1])):
             hint = "use lower-case letters, digits and underscores; what people read goes into `label`"
             yield document.error("project.name", f"'{place[-1]}' cannot be a name", place, hint=hint)
-    waves = [wave.name for wave in spec.waves]
-    for index, name in enumerate(waves):
-        if name in waves[:index]:
-            yield document.error("project.wave_twice", f"wave '{name}' is declared twice", ("waves", index))
 
 
 def _systems_and_targets(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
@@ -66,11 +64,21 @@ def _systems_and_targets(spec: ProjectSpec, document: Document) -> Iterator[Find
         yield from _known(document, target.system, spec.systems, "system", ("targets", name, "system"), "project")
     for phase in get_args(PhaseName):
         serving = [name for name, target in spec.targets.items() if phase in target.phases]
-        if len(serving) != 1:
+        if len(serving) > 1 or (not serving and phase in _needed_phases(spec)):
             told = f"phase '{phase}' has {'no target' if not serving else 'several targets: ' + ', '.join(serving)}"
             place: Place = ("targets", serving[1], "phases") if serving else ("targets",)
             hint = f"name '{phase}' in the `phases` of exactly one target"
             yield document.error("project.phase_target", told, place, hint=hint)
+
+
+def _needed_phases(spec: ProjectSpec) -> set[str]:
+    """Phases that cannot do without a target."""
+    needed = {"plan", "load", "verify"}
+    if spec.integration is not None:
+        needed |= {"integrate", "operate"}
+    if spec.loadtest is not None:
+        needed.add("loadtest")
+    return needed
 
 
 def _entities(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
@@ -98,6 +106,43 @@ def _entities(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
         place = ("entities", first, "depends_on")
         hint = "load one of them first, and set the other reference in a later rollout"
         yield document.error("project.cycle", told, place, hint=hint)
+
+
+def _waves(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
+    names = [wave.name for wave in spec.waves]
+    for index, wave in enumerate(spec.waves):
+        place: Place = ("waves", index)
+        if wave.name in names[:index]:
+            yield document.error("project.wave_twice", f"wave '{wave.name}' is declared twice", place)
+        is_last = index == len(names) - 1
+        if wave.where and is_last:
+            told = f"the last wave, '{wave.name}', has a filter: records that no wave takes would never be loaded"
+            yield document.error("project.wave_rest", told, place, hint="add a wave without `where` after it")
+        if not wave.where and not is_last:
+            told = f"wave '{wave.name}' has no filter and takes everything; '{names[index + 1]}' would stay empty"
+            yield document.error("project.wave_all", told, place, hint="add `where`, or move this wave to the end")
+        for name, fields in wave.where.items():
+            here: Place = (*place, "where", name)
+            yield from _known(document, name, spec.entities, "entity", here, "project")
+            entity = spec.entities.get(name)
+            for field, values in fields.items() if entity else ():
+                kind = f"field of '{name}'"
+                yield from _known(document, field, _fields(entity), kind, (*here, field), "project")
+                picklist = _fields(entity)[field].picklist if field in _fields(entity) else ()
+                for value in sorted(set(values) - set(picklist)) if picklist else ():
+                    told = f"'{value}' is not in the pick-list of '{field}': no record can have it"
+                    yield document.error("project.wave_value", told, (*here, field), hint=", ".join(picklist))
+
+
+def _operation(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
+    for name, sync in spec.integration.syncs.items() if spec.integration else ():
+        place: Place = ("integration", "syncs", name)
+        yield from _known(document, sync.system, spec.systems, "system", (*place, "system"), "project")
+        if sync.references:
+            here: Place = (*place, "references_entity")
+            yield from _known(document, sync.references_entity, spec.entities, "entity", here, "project")
+    if spec.operations.alerts is not None:
+        yield from _known(document, spec.operations.alerts, spec.systems, "system", ("operations", "alerts"), "project")
 
 
 def _match(spec: ProjectSpec, document: Document) -> Iterator[Finding]:

@@ -22,6 +22,20 @@ METRICS: Mapping[str, str] = MappingProxyType(
         "relations_broken": "references that lead to the wrong record, to none, or from where none was loaded",
         "sample_wrong_bound": "upper bound of the share of wrong records, from the acceptance sample; worst entity",
         "gx_failed": "critical expectations that failed",
+        "cells_failed": "cells of the integration matrix that failed",
+        "cells_open": "cells of the integration matrix that could not be judged",
+        "drill_missing": "records that a fault drill lost",
+        "drill_extra": "records that a fault drill doubled or made up",
+        "users_reached": "users of the load test that worked at the same time",
+        "mean_s": "mean seconds of a successful request while all users worked",
+        "p95_s": "95th percentile of the seconds of a successful request while all users worked",
+        "error_rate": "failed requests ÷ all requests while all users worked",
+        "requests": "successful requests while all users worked",
+        "stored_share": "records that the CRM shows after the load test ÷ records it said it had stored",
+        "sync_missing": "records of a source system that the CRM lacks",
+        "sync_extra": "records of the CRM that no source system has",
+        "sync_different": "records that differ between a source system and the CRM",
+        "sync_late": "records that the CRM has not got although their time is over",
     }
 )
 """Metrics by name, with what they mean."""
@@ -47,6 +61,23 @@ DEFAULT_CRITERIA: Mapping[str, tuple[Criterion, ...]] = MappingProxyType(
         "verify": (
             Criterion(metric="accounted", comparison=Comparison.EQUAL, threshold=1),
             *(Criterion(metric=metric, comparison=Comparison.EQUAL, threshold=0) for metric in _NONE_OF),
+        ),
+        "integrate": tuple(
+            Criterion(metric=metric, comparison=Comparison.EQUAL, threshold=0)
+            for metric in ("cells_failed", "cells_open", "drill_missing", "drill_extra")
+        ),
+        # 100 users at once, 3 s in the mean: the acceptance rule of the method.
+        "loadtest": (
+            Criterion(metric="users_reached", comparison=Comparison.AT_LEAST, threshold=100),
+            Criterion(metric="mean_s", comparison=Comparison.AT_MOST, threshold=3.0, min_evidence=100),
+            Criterion(metric="p95_s", comparison=Comparison.AT_MOST, threshold=5.0, min_evidence=100),
+            Criterion(metric="error_rate", comparison=Comparison.AT_MOST, threshold=0.01, min_evidence=100),
+            Criterion(metric="requests", comparison=Comparison.AT_LEAST, threshold=500),
+            Criterion(metric="stored_share", comparison=Comparison.EQUAL, threshold=1, min_evidence=20),
+        ),
+        "sync_check": tuple(
+            Criterion(metric=metric, comparison=Comparison.EQUAL, threshold=0)
+            for metric in ("sync_missing", "sync_extra", "sync_different", "sync_late")
         ),
     }
 )

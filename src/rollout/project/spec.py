@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
@@ -16,7 +16,8 @@ from rollout.project.workspace import DEFAULT_WORKSPACE
 
 NAME = r"^[a-z][a-z0-9_]*$"
 Language = Literal["zh", "en"]
-PhaseName = Literal["plan", "load", "verify"]
+PhaseName = Literal["plan", "load", "verify", "integrate", "loadtest", "operate"]
+"""Phases that work on a target."""
 
 
 class ProjectSection(Frozen):
@@ -56,7 +57,7 @@ class TargetSpec(Frozen):
     """A target CRM, and the phases that use it."""
 
     system: str
-    phases: tuple[PhaseName, ...] = ("plan", "load", "verify")
+    phases: tuple[PhaseName, ...] = get_args(PhaseName)
     batch_rows: int | None = Field(default=None, ge=1, description="Rows a call; None: what the connector allows.")
     concurrency: int | None = Field(
         default=None, ge=1, le=32, description="Calls at once; None: what the connector allows."
@@ -122,10 +123,15 @@ class OwnerMapSection(Frozen):
 
 
 class WaveSpec(Frozen):
-    """A part of the rollout. One wave takes everything; filters come with the pilot."""
+    """A part of the rollout: the records its filter takes of those no earlier wave took; the last takes the rest."""
 
     name: str = Field(pattern=NAME)
     label: str = ""
+    where: dict[str, dict[str, tuple[str, ...]]] = Field(
+        default_factory=dict,
+        description="By entity and field the cleansed values that belong to this wave; all fields named must fit. "
+        "Entities that are not named follow the records they refer to. Empty: everything.",
+    )
 
 
 class VerifySample(Frozen):
@@ -141,6 +147,59 @@ class GateSpec(Frozen):
     """A gate: its criteria are data."""
 
     criteria: tuple[Criterion, ...] = Field(min_length=1)
+
+
+class SyncSpec(Frozen):
+    """A stream of another system that is carried into the CRM, again and again."""
+
+    system: str = Field(description="The system whose changes are read.")
+    stream: str = Field(description="What is read from it, as its connector calls it, such as `orders`.")
+    entity: str = Field(description="The target's entity that the records become.")
+    key_prefix: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*:$", description="Begins the migration key; then the record's id."
+    )
+    fields: dict[str, str] = Field(min_length=1, description="Field of the target → field of the stream.")
+    references: dict[str, str] = Field(
+        default_factory=dict,
+        description="Reference field of the target → field of the stream that holds the legacy customer's row key.",
+    )
+    references_entity: str = Field(default="account", description="The project's entity that `references` point to.")
+    overlap_s: float = Field(default=300, ge=0, description="Seconds read again before the cursor.")
+    late_after_s: float = Field(default=3600, gt=0, description="Seconds after a change at which it counts as late.")
+    page_rows: int = Field(default=200, ge=1, le=1000)
+
+
+class IntegrationSection(Frozen):
+    """What runs between the CRM and the systems around it."""
+
+    syncs: dict[str, SyncSpec] = Field(default_factory=dict)
+    settle_s: float = Field(default=10, gt=0, description="Seconds that a linkage rule of the CRM may take.")
+    salesperson: str | None = Field(default=None, description="Login of the user that test records belong to.")
+
+
+class LoadTestSection(Frozen):
+    """The load test before go-live."""
+
+    hosts: tuple[str, ...] = Field(
+        min_length=1, description="Addresses (scheme, host, port) that may be put under load; any other is refused."
+    )
+    username: str = Field(description="Login that the simulated users work as.")
+    password: str = Field(description="Its password, as `${env:NAME}`.")
+    users: int = Field(default=100, ge=1, le=10_000, description="Concurrent users to reach.")
+    ramp_s: float = Field(default=30, gt=0, description="Seconds from the first to the last user.")
+    hold_s: float = Field(default=120, ge=5, description="Seconds that all of them stay; only these are judged.")
+    think_s: tuple[float, float] = Field(default=(1.0, 3.0), description="Shortest and longest pause of a user.")
+
+
+class OperationsSection(Frozen):
+    """What watches the CRM after go-live."""
+
+    alerts: str | None = Field(default=None, description="The system that alerts are sent through.")
+    disk_free_share: float = Field(default=0.1, gt=0, lt=1, description="Below this the health check complains.")
+    slow_after_s: float = Field(
+        default=3.0, gt=0, description="A synthetic transaction that takes longer is a failure."
+    )
+    remind_after_h: float = Field(default=24, gt=0, description="Hours after which an open incident is told again.")
 
 
 class PrivacySection(Frozen):
@@ -174,12 +233,13 @@ class ProjectSpec(Frozen):
     match: dict[str, MatchSpec] = Field(default_factory=dict)
     owner_map: OwnerMapSection | None = None
     waves: tuple[WaveSpec, ...] = Field(
-        default=(WaveSpec(name="all"),),
-        max_length=1,
-        description="One for now: waves with filters come with the pilot.",
+        default=(WaveSpec(name="all"),), min_length=1, description="In order; the first of several is the pilot."
     )
     verify: VerifySample = VerifySample()
     gates: dict[str, GateSpec] = Field(default_factory=dict)
+    integration: IntegrationSection | None = None
+    loadtest: LoadTestSection | None = None
+    operations: OperationsSection = OperationsSection()
     privacy: PrivacySection = PrivacySection()
     report: ReportSection = ReportSection()
     retention: RetentionSection = RetentionSection()

@@ -17,7 +17,7 @@ from rollout.model.entity import FieldType
 from rollout.model.finding import Finding, Level
 from rollout.model.outcome import Bucket
 from rollout.model.verdict import Verdict
-from rollout.project.gates import METRICS
+from rollout.project.gates import DEFAULT_CRITERIA, METRICS
 from rollout.report import assessment, documents
 from rollout.report.messages import MissingMessage, messages
 
@@ -87,7 +87,7 @@ def family_keys() -> set[str]:
         "characters": ["control", "full_width", "formula"],
         "reconcile": [name for name in documents.ReconcileFigures.model_fields if name != "entity"],
         "action": [action.value for action in Action],
-        "gate": ["assess", "cleanse", "load", "verify"],
+        "gate": ["assess", "cleanse", *DEFAULT_CRITERIA],
         "metric": list(METRICS),
         "metric_formula": list(METRICS),
         "reason": sorted(reason_codes()),

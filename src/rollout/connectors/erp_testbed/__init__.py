@@ -1,0 +1,1 @@
+"""An ERP whose orders are read: the testbed's."""

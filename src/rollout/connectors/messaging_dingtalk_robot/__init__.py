@@ -1,0 +1,1 @@
+"""A DingTalk group robot: alerts as webhook messages, signed."""

@@ -1,0 +1,1 @@
+"""After go-live: probes, sync check, alerts, monthly figures."""
