@@ -15,6 +15,10 @@ _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET = re.compile(r"(^|[_\-.])(password|passwd|passphrase|pwd|secret|token|credentials?|(api|access|private)_?key)$")
 
 
+_MAY_HOLD_SECRETS = ("options", "loadtest")
+"""Sections whose keys may be logins; elsewhere `password` may well be the name of a field."""
+
+
 def names_a_secret(option: str) -> bool:
     """Whether an option's name says that its value is a secret."""
     return _SECRET.search(option.lower()) is not None
@@ -61,9 +65,10 @@ def clear_secrets(document: Document) -> list[Finding]:
     """Errors for options that look like secrets and stand in the file, in any environment."""
     findings = []
     for place, value in _texts(document.data, ()):
-        if "options" not in place:
+        within = next((place[place.index(section) + 1 :] for section in _MAY_HOLD_SECRETS if section in place), None)
+        if within is None:
             continue
-        named = any(isinstance(key, str) and names_a_secret(key) for key in place[place.index("options") + 1 :])
+        named = any(isinstance(key, str) and names_a_secret(key) for key in within)
         if (named and not _REFERENCE.fullmatch(value)) or _has_clear_password(value):
             findings.append(
                 document.error(

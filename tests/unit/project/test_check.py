@@ -266,3 +266,11 @@ def test_yaml_keeps_its_surprises_to_itself(root: Path) -> None:
     project = load_project(root / "rollout.yaml", environ=ENVIRON)
     assert project.spec.entities["account"].fields["region"].picklist == ("no", "on", "2020-01-01", "华西")
     assert project.mappings["account", "customers"].fields[0].required is True
+
+
+def test_the_load_test_s_login_is_a_secret_too(root: Path) -> None:
+    with (root / "rollout.yaml").open("a") as stream:
+        stream.write('environments: {big: {loadtest: {password: hunter2}}}\n')
+    findings = [finding for finding in check(root) if finding.id == "project.secret_in_clear"]
+    assert len(findings) == 1
+    assert "hunter2" not in findings[0].message
