@@ -14,6 +14,7 @@ class Kind(StrEnum):
     DECIMAL = "decimal"
     BOOLEAN = "boolean"
     DATE = "date"
+    DATETIME = "datetime"
     PHONE = "phone"
     EMAIL = "email"
     USCC = "uscc"
@@ -44,6 +45,8 @@ class Entity:
     label: str
     prefix: str
     fields: tuple[Field, ...]
+    title: str = "name"
+    """The field that people know a record by."""
 
     def field(self, name: str) -> Field | None:
         """The field of this name."""
@@ -51,6 +54,8 @@ class Entity:
 
 
 MAX_KEY_LENGTH = 100
+
+_REGIONS = ("华东", "华南", "华北", "华中", "西南", "西北", "东北")
 
 ACCOUNT = Entity(
     "account",
@@ -65,13 +70,7 @@ ACCOUNT = Entity(
             Kind.PICKLIST,
             picklist=("机械制造", "电子电器", "化工", "汽车零部件", "食品饮料", "医疗器械", "建筑材料", "其他"),
         ),
-        Field(
-            "region",
-            "区域",
-            Kind.PICKLIST,
-            required=True,
-            picklist=("华东", "华南", "华北", "华中", "西南", "西北", "东北"),
-        ),
+        Field("region", "区域", Kind.PICKLIST, required=True, picklist=_REGIONS),
         Field("address", "地址", max_length=500),
         Field("phone", "电话", Kind.PHONE, max_length=40),
         Field("website", "网址", max_length=255),
@@ -101,7 +100,134 @@ CONTACT = Entity(
     ),
 )
 
-ENTITIES: dict[str, Entity] = {entity.name: entity for entity in (ACCOUNT, CONTACT)}
+ORDER = Entity(
+    "order",
+    "订单",
+    "O-",
+    (
+        Field("order_no", "订单号", required=True, max_length=100),
+        Field("account", "客户", Kind.REFERENCE, references="account"),
+        Field("product", "产品", max_length=200),
+        Field("quantity", "数量", Kind.DECIMAL),
+        Field("amount", "金额", Kind.DECIMAL, required=True),
+        Field("status", "状态", Kind.PICKLIST, picklist=("已下单", "生产中", "已发货", "已完成", "已取消")),
+        Field("ordered_on", "下单日期", Kind.DATE),
+    ),
+    title="order_no",
+)
+
+OPPORTUNITY = Entity(
+    "opportunity",
+    "商机",
+    "P-",
+    (
+        Field("name", "商机名称", required=True, max_length=200),
+        Field("account", "客户", Kind.REFERENCE, required=True, references="account"),
+        Field("amount", "金额", Kind.DECIMAL),
+        Field(
+            "stage",
+            "阶段",
+            Kind.PICKLIST,
+            required=True,
+            picklist=("初步接触", "需求确认", "方案报价", "商务谈判", "赢单", "输单"),
+        ),
+        Field("owner", "负责人", max_length=50, user_login=True),
+        # The lead's id as text: the lead refers to the opportunity, and two tables cannot each need the other first.
+        Field("lead", "来源线索", max_length=40),
+    ),
+)
+
+LEAD = Entity(
+    "lead",
+    "线索",
+    "L-",
+    (
+        Field("name", "线索名称", required=True, max_length=200),
+        Field("company", "公司名称", required=True, max_length=200),
+        Field("mobile", "手机", Kind.PHONE, max_length=40),
+        Field("region", "区域", Kind.PICKLIST, picklist=_REGIONS),
+        Field("status", "状态", Kind.PICKLIST, required=True, picklist=("新建", "跟进中", "已成交", "已关闭")),
+        Field("owner", "负责人", max_length=50, user_login=True),
+        Field("expected_amount", "预计金额", Kind.DECIMAL),
+        Field("account", "成交客户", Kind.REFERENCE, references="account"),
+        Field("opportunity", "成交商机", Kind.REFERENCE, references="opportunity"),
+    ),
+)
+
+TICKET = Entity(
+    "ticket",
+    "工单",
+    "T-",
+    (
+        Field("subject", "主题", required=True, max_length=200),
+        Field("account", "客户", Kind.REFERENCE, references="account"),
+        Field("kind", "类型", Kind.PICKLIST, required=True, picklist=("咨询", "报修", "投诉")),
+        Field("status", "状态", Kind.PICKLIST, required=True, picklist=("新建", "处理中", "已解决", "已关闭")),
+        Field("needs_sales", "需销售介入", Kind.BOOLEAN),
+        Field("owner", "负责人", max_length=50, user_login=True),
+        Field("description", "描述", max_length=4000),
+    ),
+    title="subject",
+)
+
+MESSAGE = Entity(
+    "message",
+    "会话消息",
+    "M-",
+    (
+        Field("external_user", "外部联系人", required=True, max_length=100),
+        Field("account", "客户", Kind.REFERENCE, references="account"),
+        Field("text", "内容", required=True, max_length=4000),
+        Field("sent_at", "发送时间", Kind.DATETIME, required=True),
+        Field("channel", "渠道", Kind.PICKLIST, picklist=("微信客服", "企业微信", "电话")),
+    ),
+    title="text",
+)
+
+TODO = Entity(
+    "todo",
+    "待办",
+    "D-",
+    (
+        Field("subject", "主题", required=True, max_length=200),
+        Field("owner", "负责人", required=True, max_length=50, user_login=True),
+        Field("account", "客户", Kind.REFERENCE, references="account"),
+        Field("ticket", "工单", Kind.REFERENCE, references="ticket"),
+        Field("due_on", "到期日", Kind.DATE),
+        Field("done", "已完成", Kind.BOOLEAN),
+    ),
+    title="subject",
+)
+
+NOTIFICATION = Entity(
+    "notification",
+    "通知",
+    "N-",
+    (
+        Field("recipient", "接收人", required=True, max_length=50, user_login=True),
+        Field("text", "内容", required=True, max_length=4000),
+        Field("ticket", "工单", Kind.REFERENCE, references="ticket"),
+    ),
+    title="text",
+)
+
+FOLLOWUP = Entity(
+    "followup",
+    "跟进记录",
+    "F-",
+    (
+        Field("account", "客户", Kind.REFERENCE, required=True, references="account"),
+        Field("text", "内容", required=True, max_length=4000),
+        Field("owner", "负责人", max_length=50, user_login=True),
+        Field("followed_on", "跟进日期", Kind.DATE),
+    ),
+    title="text",
+)
+
+ENTITIES: dict[str, Entity] = {
+    entity.name: entity
+    for entity in (ACCOUNT, CONTACT, ORDER, OPPORTUNITY, LEAD, TICKET, MESSAGE, TODO, NOTIFICATION, FOLLOWUP)
+}
 """Parents before those that refer to them."""
 
 USERS: dict[str, str] = {

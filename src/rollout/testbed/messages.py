@@ -21,6 +21,14 @@ class EntityName(StrEnum):
 
     ACCOUNT = "account"
     CONTACT = "contact"
+    ORDER = "order"
+    OPPORTUNITY = "opportunity"
+    LEAD = "lead"
+    TICKET = "ticket"
+    MESSAGE = "message"
+    TODO = "todo"
+    NOTIFICATION = "notification"
+    FOLLOWUP = "followup"
 
 
 MigrationKey = Annotated[

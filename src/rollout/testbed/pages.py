@@ -25,7 +25,16 @@ MAX_FORM_BYTES = 10_000
 LIST_COLUMNS = {
     "account": ("name", "region", "industry", "level", "owner", "phone", "legacy_no"),
     "contact": ("name", "account", "position", "mobile", "email", "legacy_no"),
+    "order": ("order_no", "account", "product", "quantity", "amount", "status", "ordered_on"),
+    "opportunity": ("name", "account", "amount", "stage", "owner"),
+    "lead": ("name", "company", "region", "status", "owner", "expected_amount", "account"),
+    "ticket": ("subject", "account", "kind", "status", "needs_sales", "owner"),
+    "message": ("text", "external_user", "account", "channel", "sent_at"),
+    "todo": ("subject", "owner", "account", "ticket", "due_on", "done"),
+    "notification": ("text", "recipient", "ticket"),
+    "followup": ("text", "account", "owner", "followed_on"),
 }
+"""Columns of the lists, the title first: it is the link."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -86,7 +95,7 @@ def record_list(
     q: Annotated[str, Query(max_length=100)] = "",
     after: str = "",
 ) -> Response:
-    """Records, those found by ``q`` in name, migration key or legacy number."""
+    """Records, those found by ``q`` in title, migration key or legacy number."""
     login = _visitor(request, crm)
     if login is None:
         return RedirectResponse("/login", 303)
@@ -150,9 +159,13 @@ def _frame(connection: Connection, login: str, entity: Entity, records: list[Rec
         if field.references:
             parent = ENTITIES[field.references]
             wanted = {parse_id(parent, str(record.fields[field.name])) for record in records} - {None}
+            if not wanted:
+                continue
             table = TABLES[parent.name]
-            found = connection.execute(select(table.c.id, table.c.name).where(table.c.id.in_(wanted)))
-            names |= {format_id(parent, row.id): row.name for row in found}
+            found = connection.execute(
+                select(table.c.id, table.c[parent.title].label("title")).where(table.c.id.in_(wanted))
+            )
+            names |= {format_id(parent, row.id): row.title for row in found}
     people = {row.login: row.name for row in connection.execute(select(users.c.login, users.c.name))}
     return {"login": login, "people": people, "names": names, "entity": entity, "entities": ENTITIES}
 

@@ -79,9 +79,9 @@ def record_history(connection: Connection, entity: Entity, number: int) -> list[
 
 
 def _searched(entity: Entity, statement: Select[Any], search: str) -> Select[Any]:
-    """Restrict to records whose name, migration key or legacy number contains the text."""
+    """Restrict to records whose title, migration key or legacy number contains the text."""
     if not search:
         return statement
     table = TABLES[entity.name]
-    columns = (table.c.name, table.c.migration_key, table.c.legacy_no)
+    columns = [table.c[name] for name in (entity.title, "migration_key", "legacy_no") if name in table.c]
     return statement.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))

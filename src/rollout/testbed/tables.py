@@ -68,6 +68,7 @@ def _column(field: Field) -> Column[Any]:
         Kind.DECIMAL: Numeric(DECIMAL_DIGITS, DECIMAL_PLACES),
         Kind.BOOLEAN: Boolean,
         Kind.DATE: Date,
+        Kind.DATETIME: DateTime(timezone=True),
     }
     if field.references:
         return Column(field.name, ForeignKey(f"{field.references}.id"), nullable=not field.required, index=True)

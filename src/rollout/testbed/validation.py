@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
@@ -91,6 +91,8 @@ def write_value(field: Field, value: Stored) -> Json:
     """A column's value as JSON. Decimals are strings, so that no digit is lost on the way."""
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, datetime):  # before date: every datetime is one
+        return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     if isinstance(value, date):
         return value.isoformat()
     if field.references and isinstance(value, int):
@@ -181,10 +183,22 @@ def _read_date(field: Field, raw: Json) -> date:
     return parsed
 
 
+def _read_datetime(field: Field, raw: Json) -> datetime:
+    """An instant; fractions of a second are cut off."""
+    try:
+        parsed = datetime.fromisoformat(raw) if isinstance(raw, str) else None
+        if parsed is not None and parsed.tzinfo is not None:
+            return parsed.astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):
+        pass
+    raise _wrong_type(field, "an instant with time zone, such as 2026-01-31T08:00:00Z")
+
+
 _READERS: dict[Kind, Callable[[Field, Json], Stored]] = {
     Kind.BOOLEAN: _read_boolean,
     Kind.INTEGER: _read_integer,
     Kind.DECIMAL: _read_decimal,
     Kind.DATE: _read_date,
+    Kind.DATETIME: _read_datetime,
     Kind.REFERENCE: _read_reference,
 }
