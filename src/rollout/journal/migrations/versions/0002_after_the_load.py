@@ -17,6 +17,7 @@ def upgrade() -> None:
     op.create_table(
         "dead_letter",
         sa.Column("project_id", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
         sa.Column("sync", sa.Text(), nullable=False),
         sa.Column("source_id", sa.Text(), nullable=False),
         sa.Column("reason_code", sa.Text(), nullable=False),
@@ -28,7 +29,7 @@ def upgrade() -> None:
         sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("project_id", "sync", "source_id"),
+        sa.PrimaryKeyConstraint("project_id", "target", "sync", "source_id"),
     )
     op.create_table(
         "decision",
@@ -84,14 +85,16 @@ def upgrade() -> None:
     op.create_table(
         "sync_cursor",
         sa.Column("project_id", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
         sa.Column("sync", sa.Text(), nullable=False),
         sa.Column("cursor", sa.Text(), nullable=False),
         sa.Column("advanced_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("project_id", "sync"),
+        sa.PrimaryKeyConstraint("project_id", "target", "sync"),
     )
     op.create_table(
         "sync_record",
         sa.Column("project_id", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
         sa.Column("sync", sa.Text(), nullable=False),
         sa.Column("source_id", sa.Text(), nullable=False),
         sa.Column("entity", sa.Text(), nullable=False),
@@ -100,7 +103,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("carried_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("project_id", "sync", "source_id"),
+        sa.PrimaryKeyConstraint("project_id", "target", "sync", "source_id"),
     )
 
 
