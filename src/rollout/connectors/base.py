@@ -2,7 +2,8 @@
 
 A connector class is constructed by :func:`rollout.connectors.registry.create` with ``(name, options, base_dir)`` and
 implements the protocols it can: `Connector` always, then `SourceReader` (legacy data), `TargetReader`, `Writer` and
-`Remover` (a CRM), `ChangeFeed` (a system that a sync reads), `Messenger` (people are told something). What a connector
+`Remover` (a CRM), `ChangeFeed` (a system that a sync reads), `Messenger` (people are told something), `Scripted` (a
+made-up system that tests play on). What a connector
 raises is one of :mod:`rollout.errors`; nothing of its transport leaks out.
 """
 
@@ -33,6 +34,7 @@ __all__ = [
     "Remover",
     "RowResult",
     "RowStatus",
+    "Scripted",
     "SourceChunk",
     "SourceReader",
     "TargetReader",
@@ -168,6 +170,29 @@ class ChangeFeed(Protocol):
                 position in a log, not a time, ignore it.
             limit: At most this many records.
         """
+        ...
+
+
+@runtime_checkable
+class Scripted(Protocol):
+    """A made-up system in which integration tests bring about what people and machines do in a real one.
+
+    Real systems have no such door: there the tests say what a person has to do by hand.
+    """
+
+    def example(self, stream: str, source_id: str, *, reference: str | None) -> ChangedRecord:
+        """A valid record of a stream, not yet put there; ``reference`` is the legacy customer's row key.
+
+        Raises UnsupportedOperation, as the others do, when this instance is connected to a real system.
+        """
+        ...
+
+    def put(self, stream: str, records: Sequence[ChangedRecord]) -> None:
+        """Let the records come about, or change, as if now. Raises Retryable, Fatal, UnsupportedOperation."""
+        ...
+
+    def withdraw(self, stream: str, source_ids: Sequence[str]) -> None:
+        """Remove records without trace; one that is gone already is done. Raises as `put`."""
         ...
 
 
