@@ -1,4 +1,4 @@
-"""The CRM as an ASGI application."""
+"""The CRM and the fakes beside it as one ASGI application."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 
-from rollout.testbed import api, faults, pages, tables
+from rollout.testbed import api, dingtalk, erp, faults, pages, tables, wecom
 from rollout.testbed.dependencies import Crm
 from rollout.testbed.sessions import Sessions
 
@@ -51,13 +51,18 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = _utc_now) 
         docs_url=None,
         redoc_url=None,
     )
-    app.state.crm = Crm(engine, Sessions(engine, lifetime_s=settings.token_lifetime_s, clock=clock))
+    lifetime_s = settings.token_lifetime_s
+    sessions = Sessions(engine, lifetime_s=lifetime_s, clock=clock)
+    app.state.crm = Crm(engine, sessions, clock, lifetime_s, settings.password)
     app.add_exception_handler(OperationalError, _database_error)
     if settings.with_faults:
         app.state.fault_plan = faults.FaultPlan()
         app.include_router(faults.router)
         app.add_middleware(faults.FaultMiddleware, plan=app.state.fault_plan)
     app.include_router(api.router)
+    # Other systems' calls, so they are not in the CRM's own document.
+    for fake in (erp, wecom, dingtalk):
+        app.include_router(fake.router, include_in_schema=False)
     app.include_router(pages.router, include_in_schema=False)
     return app
 

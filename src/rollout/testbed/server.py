@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from rollout.errors import Fatal
+from rollout.testbed import WECOM_CORP_ID
 from rollout.testbed.fault_kinds import Fault
 
 START_TIMEOUT_S = 60.0
@@ -33,6 +34,46 @@ class Testbed:
     password: str = field(repr=False)
     process: subprocess.Popen[bytes] = field(repr=False)
     username: str = USERNAME
+
+    @property
+    def erp_url(self) -> str:
+        """Where the ERP is; its token is `erp_token`."""
+        return f"{self.base_url}/erp"
+
+    @property
+    def erp_token(self) -> str:
+        """Bearer token for the ERP."""
+        return self.password
+
+    @property
+    def wecom_url(self) -> str:
+        """Where the fake of WeCom is, without ``/cgi-bin``."""
+        return f"{self.base_url}/wecom"
+
+    @property
+    def wecom_corp_id(self) -> str:
+        """Corp id at the fake of WeCom."""
+        return WECOM_CORP_ID
+
+    @property
+    def wecom_secret(self) -> str:
+        """Secret at the fake of WeCom."""
+        return self.password
+
+    @property
+    def dingtalk_url(self) -> str:
+        """Where the fake of the DingTalk robot is, without ``/robot/send``."""
+        return f"{self.base_url}/dingtalk"
+
+    @property
+    def dingtalk_access_token(self) -> str:
+        """Access token of the robot."""
+        return self.password
+
+    @property
+    def dingtalk_secret(self) -> str:
+        """Signing secret of the robot."""
+        return self.password
 
     def client(self, username: str = USERNAME) -> httpx.Client:
         """A logged-in HTTP client, to act as this user does."""

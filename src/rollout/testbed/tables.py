@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.engine import Connection, Engine, make_url
 
 from rollout.testbed.entities import ENTITIES, MAX_KEY_LENGTH, USERS, Entity, Field, Kind
 from rollout.testbed.passwords import hash_password
@@ -31,6 +34,9 @@ DECIMAL_DIGITS = 20
 DECIMAL_PLACES = 6
 
 metadata = MetaData()
+
+PRETENDING: ContextVar[bool] = ContextVar("pretending", default=False)
+"""Set while a request shall be answered as if it had been carried out, and leave nothing behind."""
 
 users = Table(
     "users",
@@ -98,6 +104,15 @@ def connect(database_url: str) -> Engine:
     """An engine on psycopg 3, whatever driver the URL names; a small pool, as one process serves all requests."""
     url = make_url(database_url).set(drivername="postgresql+psycopg")
     return create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """What writes for callers runs in this: committed at the end, unless it was only pretence."""
+    with engine.connect() as connection, connection.begin() as work:
+        yield connection
+        if PRETENDING.get():
+            work.rollback()
 
 
 def create_all(engine: Engine, password: str) -> None:
