@@ -27,6 +27,8 @@ __all__ = [
     "ChangePage",
     "ChangedRecord",
     "Connector",
+    "Directory",
+    "DirectoryUser",
     "FileFingerprint",
     "Message",
     "Messenger",
@@ -223,4 +225,27 @@ class Remover(Protocol):
 
     def delete(self, entity: str, target_ids: Sequence[str]) -> None:
         """Delete records; one that is gone already is done. Raises Fatal for one that others refer to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryUser:
+    """A user of a system, with what they may do there."""
+
+    login: str
+    role: str
+    is_active: bool
+
+
+@runtime_checkable
+class Directory(Protocol):
+    """Tells who may do what in a system."""
+
+    @property
+    def own_login(self) -> str:
+        """Who we are there: what this login changed was not changed by a person."""
+        ...
+
+    def users(self) -> Sequence[DirectoryUser]:
+        """Everybody who can log in, inactive ones included, by login."""
         ...
