@@ -1,1 +1,1 @@
-"""The rollout as phases: order, state, waves, decisions. Pure; the journal is read by `phases`."""
+"""The rollout as phases: their order, and the state of each as it follows from the journal's facts. Pure."""

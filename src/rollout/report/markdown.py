@@ -1,4 +1,4 @@
-"""The conservation table, the gate table and findings as Markdown, for artifacts in the Prefect UI."""
+"""The rollout's status, the conservation table, gates and findings as Markdown, for artifacts in the Prefect UI."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from rollout.assess.findings import by_severity
 from rollout.model.finding import Finding
 from rollout.model.outcome import Accounting
+from rollout.model.progress import Override
 from rollout.model.verdict import GateResult, Verdict
 from rollout.project.spec import Language
 from rollout.report import figures
 from rollout.report.acceptance import BUCKETS, observed, threshold, total
+from rollout.report.html import moment
 from rollout.report.messages import messages
+from rollout.report.status import PhaseStatus, RolloutStatus, overridden
 
 _MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~&])")
@@ -32,8 +35,10 @@ def conservation_table(
     return _table([t("column.bucket"), *names], lines, numbers_from=1)
 
 
-def gate_table(gate: GateResult, language: Language) -> str:
-    """A gate's verdict as a heading, and its criteria."""
+def gate_table(
+    gate: GateResult, language: Language, *, overrides: Sequence[Override] = (), time_zone: str = "UTC"
+) -> str:
+    """A gate's verdict as a heading, its criteria, and who went on in spite of it."""
     t = messages(language)
     head = [t("column.criterion"), t("column.observed"), t("column.threshold"), t("column.evidence")]
     lines = [
@@ -48,7 +53,49 @@ def gate_table(gate: GateResult, language: Language) -> str:
         for criterion in gate.criteria
     ]
     title = f"### {_text(t.word('gate', gate.gate))}: {_verdict(gate.verdict, language)}"
-    return f"{title}\n\n{_table([*head, t('column.kind'), t('column.verdict')], lines, numbers_from=99)}"
+    notes = "".join(f"\n- {override_text(override, language, time_zone)}\n" for override in overrides)
+    return f"{title}\n\n{_table([*head, t('column.kind'), t('column.verdict')], lines, numbers_from=99)}{notes}"
+
+
+def override_text(override: Override, language: Language, time_zone: str) -> str:
+    """Who overrode a gate, when and why, and whether that still counts."""
+    t = messages(language)
+    return t(
+        "override.holds" if override.holds else "override.lapsed",
+        person=_text(override.person),
+        phase=t.word("phase", override.phase),
+        at=moment(override.at, time_zone),
+        reason=_text(override.reason),
+    )
+
+
+def status_table(status: RolloutStatus, language: Language) -> str:
+    """A line a phase, then every override of a gate by name."""
+    t = messages(language)
+    names = ("phase", "state", "verdict", "waiting_for", "since", "decided_by")
+    lines = [
+        [
+            phase.label_en if language == "en" else phase.label,
+            t(f"state.{phase.state}"),
+            _verdict(phase.verdict, language) if phase.verdict else "–",
+            " ".join(_sentences(phase, language)) or "–",
+            moment(phase.since, status.time_zone) if phase.since else "–",
+            f"{phase.decided_by or '–'}{t('override.mark') if phase.is_override else ''}",
+        ]
+        for phase in status.phases
+    ]
+    notes = [
+        f"- {_text(t.word('gate', gate.name))}{f' · {gate.wave}' if gate.wave else ''}: "
+        f"{override_text(override, language, status.time_zone)}"
+        for gate, override in overridden(status)
+    ]
+    grid = _table([t(f"column.{name}") for name in names], lines, numbers_from=99)
+    return "\n".join([f"### {t('status.title')}\n", grid, *notes]) + "\n"
+
+
+def _sentences(phase: PhaseStatus, language: Language) -> Sequence[str]:
+    first = phase.waiting_for if language == "en" else phase.waiting_for_zh
+    return [*([first] if first else []), *(phase.remarks if language == "en" else phase.remarks_zh)]
 
 
 def findings_table(findings: Sequence[Finding], language: Language, *, limit: int = 50) -> str:

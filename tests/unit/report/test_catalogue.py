@@ -6,12 +6,15 @@ import ast
 import re
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 
 import pytest
 
 import rollout
 from rollout.cleanse.reasons import REASONS
 from rollout.connectors.reasons import Reason
+from rollout.govern.derive import Code, State
+from rollout.govern.sequence import Phase
 from rollout.load.plan import Action
 from rollout.model.entity import FieldType
 from rollout.model.finding import Finding, Level
@@ -96,6 +99,11 @@ def family_keys() -> set[str]:
             for id_ in (*finding_ids(), *(f"cleanse.{code}" for code in REASONS))
             for part in ("title", "advice")
         ],
+        "phase": [phase.value for phase in Phase],
+        "state": [state.value for state in State],
+        "told": list(get_args(Code)),
+        "override": ["holds", "lapsed"],
+        "column": ["phase", "state", "verdict", "waiting_for", "since", "decided_by"],
         "done": ["kept", "dropped", "defaulted", "quarantined"],
         "method": [
             f"{name}.{part}"

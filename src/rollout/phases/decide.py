@@ -1,0 +1,144 @@
+"""`decide`: go or no-go by name, with a personal code and a reason, bound to the judgements as they are now."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from rollout.errors import ApprovalError, ConfigError
+from rollout.govern.derive import SETTLED, State, StepState, derive, seen_now
+from rollout.govern.sequence import DECISIONS, GATED, Outline, Phase, Step, outline, requirements
+from rollout.journal import decisions, people
+from rollout.model.base import Frozen
+from rollout.model.progress import Seen
+from rollout.model.verdict import Verdict
+from rollout.phases.context import PhaseContext
+from rollout.phases.status import gathered, rollout_status
+from rollout.report.status import PhaseStatus
+
+DECIDABLE = (*GATED, *DECISIONS)
+"""Phases that people may decide; those with a gate of their own only against it."""
+
+
+class DecisionSummary(Frozen):
+    """A decision, and where the phase is after it."""
+
+    phase: str
+    wave: str | None
+    go: bool
+    override: bool = Field(description="Something it needs is not PASS.")
+    person: str
+    reason: str
+    gates: dict[str, Seen] = Field(description="What it rests on: a newer judgement of one of them ends it.")
+    status: PhaseStatus
+    next: PhaseStatus | None
+
+
+def decide(
+    context: PhaseContext,
+    *,
+    phase: str,
+    go: bool,
+    person: str,
+    code: str,
+    reason: str,
+    wave: str | None = None,
+    override: bool = False,
+) -> DecisionSummary:
+    """Record a decision.
+
+    Args:
+        context: The phase's context.
+        phase: One of :data:`DECIDABLE`.
+        go: Go, or no-go.
+        person: Who decides.
+        code: Their personal code.
+        reason: Why; it is printed with the decision.
+        wave: For verify, where there are several waves.
+        override: Go although something it needs is not PASS.
+
+    Raises:
+        ApprovalError: Wrong code, no reason, or a go that the judgements do not carry.
+        ConfigError: There is nothing to decide about that phase.
+    """
+    project = outline(context.project.spec)
+    step = _step(project, phase, wave)
+    if not reason.strip():
+        raise ApprovalError("a decision needs a reason", hint="say in a sentence why")
+    if override and not go:
+        raise ConfigError("a no-go overrides nothing", hint="leave --override out")
+    people.check(context.journal, person, code)
+    known = gathered(context)
+    states = {found.step: found for found in derive(project, known)}
+    if step.phase is Phase.VERIFY and states[step].state in {State.BLOCKED, State.NOT_STARTED, State.OUTDATED}:
+        raise ConfigError(f"{step} has judged nothing yet that could be decided", hint=f"run `rollout {phase}` first")
+    gates = seen_now(project, known, step)
+    lacking = _lacking(project, step, states, gates)
+    if go:
+        _refuse_unfounded(step, lacking, override=override)
+    decisions.record(
+        context.journal,
+        phase=step.phase.value,
+        wave=step.journal_wave,
+        is_go=go,
+        is_override=go and bool(lacking),
+        person=person,
+        reason=reason,
+        gates=gates,
+    )
+    status = rollout_status(context)
+    return DecisionSummary(
+        phase=step.phase.value,
+        wave=step.wave,
+        go=go,
+        override=go and bool(lacking),
+        person=person,
+        reason=reason,
+        gates=gates,
+        status=next(found for found in status.phases if (found.phase, found.wave) == (step.phase.value, step.wave)),
+        next=status.next,
+    )
+
+
+def _step(project: Outline, phase: str, wave: str | None) -> Step:
+    if phase not in {found.value for found in DECIDABLE}:
+        known = ", ".join(found.value for found in DECIDABLE)
+        raise ConfigError(f"nobody decides about the phase '{phase}'", hint=f"decisions are taken about: {known}")
+    waves = project.waves if phase == Phase.VERIFY else ()
+    if waves and wave is None and len(waves) == 1:
+        wave = waves[0]
+    if (waves and wave not in waves) or (wave and not waves):
+        told = f"phase '{phase}' has no wave '{wave}'" if wave else f"phase '{phase}' is decided wave by wave"
+        raise ConfigError(told, hint=f"--wave {' | '.join(waves)}" if waves else "leave --wave out")
+    step = Step(phase=Phase(phase), wave=wave)
+    if not project.is_needed(step):
+        raise ConfigError(
+            f"this project has no phase '{phase}'",
+            hint="a pilot needs several `waves`; integrate and loadtest need `integration` and `loadtest` sections",
+        )
+    return step
+
+
+def _lacking(project: Outline, step: Step, states: dict[Step, StepState], gates: dict[str, Seen]) -> list[str]:
+    """What a go needs and does not have, in words."""
+    if step.phase in GATED:
+        return [f"{name} {_verdict(seen)}" for name, seen in gates.items() if seen.verdict is not Verdict.PASS]
+    asked = [states[found] for found in requirements(project, step)]
+    return [
+        f"{found.step} is {found.verdict.value if found.verdict else found.state.value}"
+        for found in asked
+        if found.state not in SETTLED
+    ]
+
+
+def _refuse_unfounded(step: Step, lacking: list[str], *, override: bool) -> None:
+    if not lacking and step.phase in GATED:
+        raise ConfigError(f"{step} needs no decision: its gates pass", hint="see `rollout status`")
+    if lacking and not override:
+        raise ApprovalError(
+            f"{step} cannot be decided go: {'; '.join(lacking)}",
+            hint="repair the cause and judge again; or go by name all the same with --override",
+        )
+
+
+def _verdict(seen: Seen) -> str:
+    return f"is {seen.verdict.value}" if seen.verdict else "was never judged"
