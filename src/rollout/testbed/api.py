@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from rollout.testbed import reading
 from rollout.testbed.dependencies import Caller, CrmPart
@@ -33,12 +33,9 @@ from rollout.testbed.messages import (
     RowOutcome,
     Status,
     Token,
-    User,
-    Users,
 )
-from rollout.testbed.tables import users
 from rollout.testbed.validation import Problem, Reason
-from rollout.testbed.writing import Outcome, Row, delete_record, write_rows
+from rollout.testbed.writing import Outcome, Row, delete_record, write_one, write_rows
 
 router = APIRouter(prefix="/api")
 RecordId = Annotated[str, Path(max_length=40, description="Such as `A-1001`.")]
@@ -72,15 +69,6 @@ def describe(caller: Caller) -> Description:
             entity.name: EntityDescription(label=entity.label, fields=_describe(entity)) for entity in ENTITIES.values()
         }
     )
-
-
-@router.get("/users", tags=["service"], summary="Users")
-def list_users(caller: Caller, crm: CrmPart) -> Users:
-    """Logins that records may be owned by."""
-    del caller
-    with crm.engine.connect() as connection:
-        found = connection.execute(select(users.c.login, users.c.name, users.c.active).order_by(users.c.login))
-        return Users(users=[User(login=row.login, name=row.name, active=row.active) for row in found])
 
 
 @router.post("/{entity}/batch", tags=["bulk"], summary="Create and update records by migration key")
@@ -121,13 +109,14 @@ def page(
     crm: CrmPart,
     after: Annotated[str | None, Query(description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE_ROWS)] = 500,
+    key_prefix: Annotated[str, Query(max_length=MAX_KEY_LENGTH, description="How the migration key begins.")] = "",
 ) -> Page:
     """In the order of ids: none is seen twice; records being created meanwhile may be missed."""
     del caller
     kept = ENTITIES[entity]
     start = _number(kept, after) if after is not None else 0
     with crm.engine.connect() as connection:
-        records = reading.page(connection, kept, after=start, limit=limit)
+        records = reading.page(connection, kept, after=start, limit=limit, key_prefix=key_prefix)
     return Page(records=records, next=records[-1].id if len(records) == limit else None)
 
 
@@ -205,10 +194,10 @@ def _outcome(done: Outcome) -> RowOutcome:
 
 def _single(crm: CrmPart, entity: Entity, row: Row, by: str) -> Record:
     """Store one row and answer with the record as stored."""
-    done = write_rows(crm.engine, entity, [row], by)[0]
-    if done.status in (Status.REJECTED, Status.CONFLICT):
+    done, record = write_one(crm.engine, entity, row, by)
+    if done.status in (Status.REJECTED, Status.CONFLICT) or record is None:
         raise _refusal(done.problem or Problem(Reason.NOT_FOUND, "refused"))
-    return _get(crm, entity, done.id or "")
+    return record
 
 
 def _get(crm: CrmPart, entity: Entity, record_id: str) -> Record:

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 
-from rollout.testbed import api, dingtalk, erp, faults, pages, tables, wecom
+from rollout.testbed import admin, api, dingtalk, erp, faults, pages, tables, wecom
 from rollout.testbed.dependencies import Crm
 from rollout.testbed.sessions import Sessions
 
@@ -59,6 +59,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = _utc_now) 
         app.state.fault_plan = faults.FaultPlan()
         app.include_router(faults.router)
         app.add_middleware(faults.FaultMiddleware, plan=app.state.fault_plan)
+    app.include_router(admin.router)  # before the paths that begin with an entity's name
     app.include_router(api.router)
     # Other systems' calls, so they are not in the CRM's own document.
     for fake in (erp, wecom, dingtalk):

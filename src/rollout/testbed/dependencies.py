@@ -13,6 +13,7 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.engine import Engine
 
+from rollout.testbed.entities import Role
 from rollout.testbed.sessions import Sessions
 
 
@@ -51,6 +52,13 @@ def current_user(crm: CrmPart, credentials: Credentials) -> str:
 
 
 Caller = Annotated[str, Depends(current_user)]
+
+
+def administrator(crm: CrmPart, caller: Caller) -> str:
+    """The caller's login; 403 unless the role allows to keep users and rules."""
+    if crm.sessions.role_of(caller) not in (Role.ADMIN, Role.MIGRATION):
+        raise HTTPException(403, "needs the role admin or migration")
+    return caller
 
 
 def _is_system_token(crm: Crm, credentials: HTTPAuthorizationCredentials | None) -> bool:

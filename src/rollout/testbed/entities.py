@@ -241,9 +241,28 @@ USERS: dict[str, str] = {
     "huang.yan": "黄燕",
     "zhou.tao": "周涛",
     "wu.gang": "吴刚",
+    "admin": "系统管理员",
     "migration": "数据迁移",
 }
-"""Made-up users: login and name. The last one is for the migration."""
+"""Made-up users: login and name. The last two are nobody's colleagues: one keeps the CRM, one is for the migration."""
+
+
+class Role(StrEnum):
+    """What users are. Everybody may keep records; rules and users are for the last two."""
+
+    SALES = "sales"
+    MANAGER = "manager"
+    ADMIN = "admin"
+    MIGRATION = "migration"
+
+
+ROLES: dict[str, Role] = {
+    "zhang.wei": Role.MANAGER,
+    "wu.gang": Role.MANAGER,
+    "admin": Role.ADMIN,
+    "migration": Role.MIGRATION,
+}
+"""Roles at the start; everybody else is in sales."""
 
 
 def format_id(entity: Entity, number: int) -> str:

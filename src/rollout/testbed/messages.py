@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from rollout.testbed.entities import MAX_KEY_LENGTH, Kind
+from rollout.testbed.entities import MAX_KEY_LENGTH, Kind, Role
 from rollout.testbed.validation import Json, Reason
 
 MAX_BATCH_ROWS = 200
@@ -212,17 +212,31 @@ class Description(_Message):
 
 
 class User(_Message):
-    """A user who may own records."""
+    """A user who may own records, while active."""
 
     login: str
     name: str
     active: bool
+    role: Role
+
+
+class UserChange(_Message):
+    """What an administrator may change of a user; what is left out stays."""
+
+    role: Role | None = None
+    active: bool | None = None
 
 
 class Users(_Message):
     """All users."""
 
     users: list[User]
+
+
+class RuleSwitch(_Message):
+    """Whether a rule is on."""
+
+    enabled: bool
 
 
 class Health(_Message):

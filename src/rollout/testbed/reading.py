@@ -44,10 +44,15 @@ def by_id(connection: Connection, entity: Entity, number: int) -> Record | None:
     return next(iter(_records(connection, entity, select(table).where(table.c.id == number))), None)
 
 
-def page(connection: Connection, entity: Entity, *, after: int, limit: int, search: str = "") -> list[Record]:
-    """Up to ``limit`` records with ids above ``after``, in their order."""
+def page(
+    connection: Connection, entity: Entity, *, after: int, limit: int, search: str = "", key_prefix: str = ""
+) -> list[Record]:
+    """Up to ``limit`` records with ids above ``after``, in their order; of those whose migration key begins so."""
     table = TABLES[entity.name]
     statement = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
+    if key_prefix:
+        beginning = key_prefix.replace("\x00", "")
+        statement = statement.where(table.c.migration_key.startswith(beginning, autoescape=True))
     return _records(connection, entity, _searched(entity, statement, search))
 
 

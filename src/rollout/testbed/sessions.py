@@ -64,6 +64,11 @@ class Sessions:
         with self._engine.connect() as connection:
             return connection.scalar(statement)
 
+    def role_of(self, login: str) -> str | None:
+        """What this user is."""
+        with self._engine.connect() as connection:
+            return connection.scalar(select(users.c.role).where(users.c.login == login))
+
     def log_out(self, token: str) -> None:
         """Make a token worthless."""
         with self._engine.begin() as connection:

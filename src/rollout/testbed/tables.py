@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.engine import Connection, Engine, make_url
 
-from rollout.testbed.entities import ENTITIES, MAX_KEY_LENGTH, USERS, Entity, Field, Kind
+from rollout.testbed.entities import ENTITIES, MAX_KEY_LENGTH, ROLES, USERS, Entity, Field, Kind, Role
 from rollout.testbed.passwords import hash_password
 
 DECIMAL_DIGITS = 20
@@ -45,6 +45,7 @@ users = Table(
     Column("name", String(50), nullable=False),
     Column("active", Boolean, nullable=False, server_default="true"),
     Column("password_hash", String(200), nullable=False),
+    Column("role", String(20), nullable=False),
 )
 
 tokens = Table(
@@ -118,14 +119,19 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 def create_all(engine: Engine, password: str) -> None:
     """Create what is missing and give every made-up user this password. Two starting at once take turns."""
     hashed = hash_password(password)
-    seeds = [{"login": login, "name": name, "password_hash": hashed} for login, name in USERS.items()]
+    seeds = [
+        {"login": login, "name": name, "password_hash": hashed, "role": ROLES.get(login, Role.SALES).value}
+        for login, name in USERS.items()
+    ]
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('rollout-testbed'))"))
         metadata.create_all(connection)
+        # A database of an earlier version has users without role; roles that were changed since stay.
+        connection.execute(text("ALTER TABLE users ADD COLUMN IF NOT EXISTS role VARCHAR(20)"))
         statement = insert(users)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["login"], set_={"password_hash": statement.excluded.password_hash}
-            ),
-            seeds,
-        )
+        given = {
+            "password_hash": statement.excluded.password_hash,
+            "role": func.coalesce(users.c.role, statement.excluded.role),
+        }
+        connection.execute(statement.on_conflict_do_update(index_elements=["login"], set_=given), seeds)
+        connection.execute(text("ALTER TABLE users ALTER COLUMN role SET NOT NULL"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
+from rollout.testbed import linkage, reading
 from rollout.testbed.entities import ENTITIES, Entity, Field, format_id, parse_id
-from rollout.testbed.messages import Operation, Status
-from rollout.testbed.tables import TABLES, history, users
+from rollout.testbed.messages import Operation, Record, Status
+from rollout.testbed.tables import TABLES, history, transaction, users
 from rollout.testbed.validation import (
     Json,
     Problem,
@@ -57,11 +58,19 @@ def write_rows(engine: Engine, entity: Entity, rows: Sequence[Row], by: str) -> 
     they are stored again one by one, each under its own savepoint, so that only the row at fault is lost.
     """
     try:
-        with engine.begin() as connection:
+        with transaction(engine) as connection:
             return _Batch(connection, entity, by).store(rows)
-    except (IntegrityError, DataError):
-        with engine.begin() as connection:
+    except (IntegrityError, DataError, Refused):
+        with transaction(engine) as connection:
             return [_store_alone(connection, entity, row, by) for row in rows]
+
+
+def write_one(engine: Engine, entity: Entity, row: Row, by: str) -> tuple[Outcome, Record | None]:
+    """Store one row; what became of it, and the record as it is stored then."""
+    with transaction(engine) as connection:
+        done = _store_alone(connection, entity, row, by)
+        number = parse_id(entity, done.id or "")
+        return done, reading.by_id(connection, entity, number) if number is not None else None
 
 
 def _store_alone(connection: Connection, entity: Entity, row: Row, by: str) -> Outcome:
@@ -70,6 +79,8 @@ def _store_alone(connection: Connection, entity: Entity, row: Row, by: str) -> O
             return _Batch(connection, entity, by).store([row])[0]
     except (IntegrityError, DataError) as error:
         return _refused_by_database(row, error)
+    except Refused as refusal:
+        return Outcome(row, Status.REJECTED, row.id, problem=refusal.problem)
 
 
 def _refused_by_database(row: Row, error: IntegrityError | DataError) -> Outcome:
@@ -92,6 +103,8 @@ class _Batch:
         self._by = by
         self._outcomes: dict[int, Outcome] = {}
         self._history: list[dict[str, Any]] = []
+        self._has_rules = linkage.concerns(entity)
+        self._changes: list[linkage.Change] = []
 
     def store(self, rows: Sequence[Row]) -> list[Outcome]:
         """One outcome a row, in their order."""
@@ -107,7 +120,18 @@ class _Batch:
         self._update(rows, {index: read for index, read in values.items() if rows[index].op is Operation.UPDATE})
         if self._history:
             self._connection.execute(insert(history), self._history)
+        if self._changes:
+            linkage.apply(self._connection, self._entity, self._changes, self._create_for)
         return [self._outcomes[index] for index in range(len(rows))]
+
+    def _create_for(self, entity: Entity, by: str, fields: Mapping[str, Json]) -> int:
+        """Store a record that a rule asks for; raises Refused if it will not do."""
+        [done] = _Batch(self._connection, entity, by).store([Row(None, Operation.CREATE, fields)])
+        number = parse_id(entity, done.id or "")
+        if done.status is not Status.CREATED or number is None:
+            problem = done.problem or Problem(Reason.NOT_FOUND, "not stored")
+            raise Refused(problem.reason, f"the {entity.label} that follows from it: {problem.message}")
+        return number
 
     def _refuse(self, index: int, row: Row, problem: Problem) -> None:
         self._outcomes[index] = Outcome(row, Status.REJECTED, row.id, problem=problem)
@@ -148,6 +172,7 @@ class _Batch:
                 number = stored[row.key]
                 self._outcomes[index] = Outcome(row, Status.CREATED, format_id(self._entity, number), 1)
                 self._note(number, "create", {name: (None, value) for name, value in values[index].items()})
+                self._remember(number, values[index] | {"modified_by": self._by}, values[index])
             else:
                 holder = holders.get(row.key)
                 problem = Problem(Reason.KEY_EXISTS, "another record holds this migration key")
@@ -203,7 +228,13 @@ class _Batch:
             record["migration_key"] = row.key
         self._outcomes[index] = Outcome(row, Status.UPDATED, target_id, record["version"])
         self._note(record["id"], "update", changes, adopted=row.key if adopted else None)
+        self._remember(record["id"], record | {"modified_by": self._by}, changes)
         return True
+
+    def _remember(self, number: int, record: Mapping[str, Any], touched: Collection[str]) -> None:
+        """For the rules, where there are any."""
+        if self._has_rules:
+            self._changes.append(linkage.Change(number, record, touched))
 
     def _save(self, records: Iterable[dict[str, Any]]) -> None:
         """Whole rows: they are locked and their values known, and one statement serves all."""
@@ -253,7 +284,7 @@ def delete_record(engine: Engine, entity: Entity, number: int, by: str) -> Probl
     """Delete a record; None if that is done."""
     table = TABLES[entity.name]
     try:
-        with engine.begin() as connection:
+        with transaction(engine) as connection:
             deleted = connection.execute(table.delete().where(table.c.id == number).returning(table)).mappings().first()
             if deleted is None:
                 return Problem(Reason.NOT_FOUND, f"no {entity.label} '{format_id(entity, number)}'")
