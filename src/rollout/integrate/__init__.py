@@ -1,1 +1,1 @@
-"""Integration: syncs that carry other systems' changes into the CRM, scenarios, and drills under faults."""
+"""What runs between the CRM and the systems around it: syncs, and the tests that show that they work."""

@@ -203,6 +203,14 @@ def add_messages(given: list[CustomerMessage], crm: CrmPart) -> dict[str, int]:
     return {"added": added}
 
 
+@router.delete("/admin/messages/{msgid}", dependencies=_for_operators)
+def delete_message(msgid: str, crm: CrmPart) -> dict[str, int]:
+    """Take a message out, as if it had never been."""
+    with transaction(crm.engine) as connection:
+        gone = connection.execute(delete(messages).where(messages.c.msgid == msgid.replace("\x00", "")))
+    return {"deleted": gone.rowcount}
+
+
 @router.get("/admin/sent", dependencies=_for_operators)
 def list_sent(crm: CrmPart) -> dict[str, list[Answer]]:
     """Application messages that were sent, oldest first."""
