@@ -33,6 +33,11 @@ class Workspace:
         return self._folder("logs")
 
     @property
+    def loadtests(self) -> Path:
+        """What load tests wrote down, a few files a run."""
+        return self._folder("loadtests")
+
+    @property
     def postgres(self) -> Path:
         """The embedded server's folder."""
         return self._folder("postgres")

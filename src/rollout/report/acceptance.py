@@ -20,7 +20,7 @@ BUCKETS = (*(bucket.value for bucket in Bucket), "not_loaded")
 
 RECONCILED = tuple(name for name in ReconcileFigures.model_fields if name != "entity")
 
-_SHARES = frozenset({"load_success", "coverage", "sample_wrong_bound"})
+_SHARES = frozenset({"load_success", "coverage", "sample_wrong_bound", "error_rate", "stored_share"})
 _SIGNS = {Comparison.AT_LEAST: "≥", Comparison.AT_MOST: "≤", Comparison.EQUAL: "="}
 
 

@@ -33,6 +33,13 @@ def share(value: float | None, digits: int = 1) -> str:
     return f"{text.removesuffix('.' + '0' * digits)} %"
 
 
+def seconds(value: float | None) -> str:
+    """``0.042 s``, ``12.3 s``: three figures that count; a dash for nothing."""
+    if value is None:
+        return "–"
+    return f"{value:.3f} s" if value < 1 else f"{value:,.3g} s" if value < 100 else f"{value:,.0f} s"  # noqa: PLR2004
+
+
 def ratio(value: Ratio, digits: int = 1) -> str:
     """A ratio's share."""
     return share(value.share, digits)

@@ -42,6 +42,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=figures.number, share=figures.share, ratio=figures.ratio, moment=moment, stacked=figures.stacked
+        number=figures.number,
+        share=figures.share,
+        ratio=figures.ratio,
+        moment=moment,
+        stacked=figures.stacked,
+        seconds=figures.seconds,
     )
     return environment
