@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Table, func, select
+from sqlalchemy import ARRAY, ColumnElement, Connection, Table, Text, any_, func, literal, select
 
 from rollout.journal import schema
 
@@ -63,17 +63,28 @@ class Carried:
         )
         return {row[0]: row[1] for row in rows}
 
-    def loaded(self, connection: Connection, entity: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
-        """(migration key, target id, merge base) of every record of an entity that was loaded."""
+    def loaded_keys(self, connection: Connection, entity: str) -> Iterator[str]:
+        """Migration keys of every record of an entity that was loaded."""
         table = schema.target_record
         rows = connection.execute(
-            select(table.c.migration_key, table.c.target_id, table.c.base)
-            .where(table.c.project_id == self.project_id, table.c.target == self.target, table.c.entity == entity)
-            .order_by(table.c.migration_key)
-            .execution_options(yield_per=20_000)
+            select(table.c.migration_key).where(*self._records_of(entity)).execution_options(yield_per=20_000)
         )
-        for row in rows:
-            yield row.migration_key, row.target_id, row.base
+        yield from rows.scalars()
+
+    def count_loaded(self, connection: Connection, entity: str) -> int:
+        """How many records of an entity were loaded."""
+        table = schema.target_record
+        return connection.execute(select(func.count()).select_from(table).where(*self._records_of(entity))).scalar_one()
+
+    def bases(self, connection: Connection, entity: str, migration_keys: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Merge bases of loaded records, by migration key."""
+        table = schema.target_record
+        rows = connection.execute(
+            select(table.c.migration_key, table.c.base).where(
+                *self._records_of(entity), table.c.migration_key == any_(literal(list(migration_keys), ARRAY(Text)))
+            )
+        )
+        return {row.migration_key: row.base for row in rows}
 
     def ids_by_row_key(self, connection: Connection, entity: str) -> dict[str, str]:
         """Target ids by the row key that the legacy source knows a loaded record by."""
@@ -96,4 +107,12 @@ class Carried:
             table.c.project_id == self.project_id,
             table.c.target == self.target,
             table.c.sync == sync,
+        )
+
+    def _records_of(self, entity: str) -> tuple[ColumnElement[bool], ...]:
+        table = schema.target_record
+        return (
+            table.c.project_id == self.project_id,
+            table.c.target == self.target,
+            table.c.entity == entity,
         )

@@ -84,6 +84,23 @@ class Operations:
         )
         return [RunRow(*row) for row in rows]
 
+    def latest_with(self, connection: Connection, phase: str, path: Sequence[str]) -> RunRow | None:
+        """The newest completed run of a phase whose summary holds something at a path; None: there is none."""
+        table = schema.run
+        found = table.c.summary[tuple(path)]
+        row = connection.execute(
+            select(table.c.run_id, table.c.phase, table.c.state, table.c.started_at, table.c.summary)
+            .where(
+                table.c.project_id == self.project_id,
+                table.c.phase == phase,
+                table.c.state == "completed",
+                func.jsonb_typeof(found) == "object",
+            )
+            .order_by(table.c.seq.desc())
+            .limit(1)
+        ).first()
+        return RunRow(*row) if row else None
+
     def lock(self, connection: Connection) -> None:
         """Let nobody else change or tell this project's incidents until the transaction ends."""
         connection.execute(

@@ -91,6 +91,8 @@ def criteria(spec: ProjectSpec, gate: str) -> tuple[Criterion, ...]:
     asked = DEFAULT_CRITERIA[gate]
     if not any(entity.references for entity in spec.entities.values()):
         asked = tuple(criterion for criterion in asked if criterion.metric != "relations_broken")
+    if gate == "sync_check" and not (spec.integration and spec.integration.syncs):
+        asked = tuple(criterion for criterion in asked if criterion.metric not in ("sync_late", "sync_extra"))
     if gate == "verify":
         limit = spec.verify.max_wrong_share
         asked += (Criterion(metric="sample_wrong_bound", comparison=Comparison.AT_MOST, threshold=limit),)

@@ -167,6 +167,11 @@ class SyncSpec(Frozen):
     overlap_s: float = Field(default=300, ge=0, description="Seconds read again before the cursor.")
     late_after_s: float = Field(default=3600, gt=0, description="Seconds after a change at which it counts as late.")
     page_rows: int = Field(default=200, ge=1, le=1000)
+    forgets: bool = Field(
+        default=False,
+        description="The system tells only of its last days, as message logs do: records that it no longer tells of "
+        "are then expected in the CRM because they were carried.",
+    )
 
 
 class IntegrationSection(Frozen):
@@ -200,6 +205,13 @@ class OperationsSection(Frozen):
         default=3.0, gt=0, description="A synthetic transaction that takes longer is a failure."
     )
     remind_after_h: float = Field(default=24, gt=0, description="Hours after which an open incident is told again.")
+    health_every_min: int = Field(
+        default=10,
+        ge=1,
+        le=1440,
+        description="Minutes between two health checks, as the schedule of the deployment `health` has them: the "
+        "monthly report counts by it how many there should have been.",
+    )
 
 
 class PrivacySection(Frozen):

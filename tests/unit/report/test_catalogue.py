@@ -20,8 +20,10 @@ from rollout.model.entity import FieldType
 from rollout.model.finding import Finding, Level
 from rollout.model.outcome import Bucket
 from rollout.model.verdict import Verdict
+from rollout.phases.loadtest import MIX
+from rollout.operate.compare import WRONG
 from rollout.project.gates import DEFAULT_CRITERIA, METRICS
-from rollout.report import assessment, documents
+from rollout.report import assessment, documents, loadtest
 from rollout.report.messages import MissingMessage, messages
 
 SOURCE = Path(rollout.__file__).parent
@@ -104,6 +106,17 @@ def family_keys() -> set[str]:
         "told": list(get_args(Code)),
         "override": ["holds", "lapsed"],
         "column": ["phase", "state", "verdict", "waiting_for", "since", "decided_by"],
+        "loadtest": [
+            *(f"verdict_{verdict.value}" for verdict in Verdict),
+            *(f"error_{kind}" for kind in ("no_answer", "not_understood", "not_stored", "wrong_record")),
+        ],
+        "loadtest_setting": loadtest.SETTINGS,
+        "loadtest_activity": ["log_in", *MIX],
+        "incident": [
+            *(f"health.{name}" for name in ("database", "login", "transaction", "disk", "feed", "sync_lag")),
+            "health.dead_letters",
+            *(f"sync_check.{name}" for name in (*WRONG, "unreadable")),
+        ],
         "done": ["kept", "dropped", "defaulted", "quarantined"],
         "method": [
             f"{name}.{part}"
