@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from pydantic import Field, SecretStr, ValidationError
@@ -37,7 +38,7 @@ class TestbedOptions(Frozen):
 
 
 class TestbedConnector:
-    """Connector, TargetReader and Writer; safe to use from several threads.
+    """Connector, TargetReader, Writer and Remover; safe to use from several threads.
 
     Args:
         name: The system's name in the project.
@@ -153,8 +154,11 @@ class TestbedConnector:
 
     def read_all(self, entity: str) -> Iterator[TargetRecord]:
         """Every record in the order of ids, a page a call."""
+        yield from self._pages(entity, "")
+
+    def _pages(self, entity: str, condition: str) -> Iterator[TargetRecord]:
         fields = self._fields(entity)
-        path = f"/api/{entity}?limit={self._options.page_rows}"
+        path = f"/api/{entity}?limit={self._options.page_rows}{condition}"
         after: str | None = ""
         while after is not None:
             answer = self._transport.read("GET", path + (f"&after={after}" if after else ""))
@@ -170,6 +174,20 @@ class TestbedConnector:
         answer = self._transport.read("GET", path)
         with self._transport.understood(path):
             return int(answer["count"])
+
+    # --- Remover ---
+
+    def read_by_key_prefix(self, entity: str, prefix: str) -> Iterator[TargetRecord]:
+        """Records whose migration key begins with ``prefix``, in the order of ids."""
+        if not prefix:
+            raise UnsupportedOperation("an empty beginning would be every record", where=self.name)
+        yield from self._pages(entity, f"&key_prefix={quote(prefix, safe='')}")
+
+    def delete(self, entity: str, target_ids: Sequence[str]) -> None:
+        """Delete records, a call each; one that is gone already is done. Raises Fatal for one that others refer to."""
+        self._fields(entity)
+        for target_id in target_ids:
+            self._transport.delete(f"/api/{entity}/{quote(target_id, safe='')}")
 
     # --- Writer ---
 

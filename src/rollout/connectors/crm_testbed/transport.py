@@ -24,7 +24,7 @@ MAX_WAIT_S = 10.0
 _KEEPALIVE_S = 15.0
 
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-_TOO_MANY, _UNAVAILABLE, _UNAUTHORISED = 429, 503, 401
+_TOO_MANY, _UNAVAILABLE, _UNAUTHORISED, _NOT_FOUND = 429, 503, 401, 404
 _ERRORS_FROM, _SERVER_ERRORS_FROM = 300, 500
 
 
@@ -64,26 +64,35 @@ class Transport:
 
     def read(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A call that changes nothing, so it is tried again."""
-        retrying = Retrying(
+        response: httpx.Response = self._retrying()(self.send, method, path, body, write=False)
+        with self.understood(path):
+            answer: dict[str, Any] = response.json()
+        return answer
+
+    def delete(self, path: str) -> None:
+        """Deleting twice is deleting once, so it is tried again, and what is not there is done."""
+        self._retrying()(self.send, "DELETE", path, None, write=False, gone_is_done=True)
+
+    def _retrying(self) -> Retrying:
+        return Retrying(
             retry=retry_if_exception_type(Retryable),
             stop=stop_after_attempt(READ_ATTEMPTS),
             wait=_wait_as_asked,
             sleep=self._sleep,
             reraise=True,
         )
-        response: httpx.Response = retrying(self.send, method, path, body, write=False)
-        with self.understood(path):
-            answer: dict[str, Any] = response.json()
-        return answer
 
-    def send(self, method: str, path: str, body: Mapping[str, Any] | None, *, write: bool) -> httpx.Response:
+    def send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, *, write: bool, gone_is_done: bool = False
+    ) -> httpx.Response:
         """One call with a valid token. A token that has run out is renewed, once: 401 means that nothing was done."""
         token = self._valid_token(unlike=None)
         response = self._call(method, path, body, token=token, write=write)
         if response.status_code == _UNAUTHORISED:
             token = self._valid_token(unlike=token)
             response = self._call(method, path, body, token=token, write=write)
-        self._raise_for_status(response, path, write=write)
+        if not (gone_is_done and response.status_code == _NOT_FOUND):
+            self._raise_for_status(response, path, write=write)
         return response
 
     def _valid_token(self, *, unlike: str | None) -> str:
