@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rollout.model.outcome import Accounting, Bucket
+from rollout.model.progress import Override
 from rollout.model.verdict import GateResult
 
 
@@ -30,6 +32,16 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
     return rendered(grid)
 
 
+def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> str:
+    """A table of text; the last column may run over several lines."""
+    grid = Table(title=title or None, title_justify="left")
+    for at, header in enumerate(headers, start=1):
+        grid.add_column(header, no_wrap=at < len(headers))
+    for row in rows:
+        grid.add_row(*map(escape, row))
+    return rendered(grid)
+
+
 def conservation(entities: Mapping[str, Accounting]) -> str:
     """The conservation table: a column an entity, the buckets below the source that they add up to."""
     rows: list[list[object]] = [["source", *(line.source for line in entities.values())]]
@@ -40,8 +52,16 @@ def conservation(entities: Mapping[str, Accounting]) -> str:
     return table(["", *entities], rows, title="Where every source row is")
 
 
-def gate(judged: GateResult) -> str:
-    """A gate: its verdict, and a row a criterion."""
+def override_line(override: Override) -> str:
+    """Who overrode a gate, when and why, and whether that still counts."""
+    told = f"by {override.person} ({override.phase}, {override.at:%Y-%m-%d %H:%M} UTC): {override.reason}"
+    if override.holds:
+        return f"overridden {told}"
+    return f"an earlier judgement was overridden {told}; judged anew since, that no longer counts"
+
+
+def gate(judged: GateResult, overrides: Sequence[Override] = ()) -> str:
+    """A gate: its verdict, a row a criterion, and who went on in spite of it."""
     rows = [
         [
             result.metric if result.blocking else f"{result.metric} (observed only)",
@@ -53,4 +73,5 @@ def gate(judged: GateResult) -> str:
         for result in judged.criteria
     ]
     headers = ["criterion", "observed", "threshold", "evidence", "verdict"]
-    return table(headers, rows, title=f"Gate {judged.gate}: {judged.verdict.value}")
+    grid = table(headers, rows, title=f"Gate {judged.gate}: {judged.verdict.value}")
+    return "\n".join([grid, *map(override_line, overrides)])

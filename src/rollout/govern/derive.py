@@ -111,6 +111,7 @@ class StepState(Frozen):
     waiting_for: Told | None = None
     remarks: tuple[Told, ...] = ()
     since: datetime | None = None
+    plan_id: str | None = Field(default=None, description="Of a plan: which one.")
     gates: tuple[GateState, ...] = ()
     decided_by: str | None = None
     is_override: bool = False
@@ -312,6 +313,7 @@ class _Derivation:
         return StepState(
             step=step,
             state=state,
+            plan_id=plan.plan_id,
             since=plan.approved_at or plan.created_at,
             waiting_for=told,
             decided_by=plan.approved_by,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollout.errors import ApprovalError, ConfigError
+from rollout.errors import ApprovalError
 from rollout.govern.derive import State, StepState, Told, derive, next_step
 from rollout.govern.sequence import Outline, Phase, Step, outline
 from rollout.journal.facts import facts
@@ -13,6 +13,8 @@ from rollout.project.spec import Language, ProjectSpec
 from rollout.report.messages import messages
 from rollout.report.status import GateStatus, PhaseStatus, RolloutStatus
 
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
+
 
 def rollout_status(context: PhaseContext, *, look_at_sources: bool = False) -> RolloutStatus:
     """The state of every phase, and the next one.
@@ -22,7 +24,7 @@ def rollout_status(context: PhaseContext, *, look_at_sources: bool = False) -> R
         look_at_sources: Compare the sources and rules with those that were cleansed; reads every source.
 
     Raises:
-        ConfigError: No target is planned, or (looking at the sources) one of them cannot be used as declared.
+        ConfigError: A source that is looked at cannot be used as declared.
         Retryable: The database, or a source that is looked at, is down.
     """
     spec = context.project.spec
@@ -41,11 +43,9 @@ def rollout_status(context: PhaseContext, *, look_at_sources: bool = False) -> R
 
 
 def gathered(context: PhaseContext) -> Facts:
-    """The facts of the project, about the target that is planned."""
-    targets = [name for name, target in context.project.spec.targets.items() if "plan" in target.phases]
-    if not targets:
-        raise ConfigError("no target names the phase 'plan'", hint="add 'plan' to the phases of a target")
-    return facts(context.journal, targets[0])
+    """The facts of the project, about the target that is planned; there are no plans where none is."""
+    targets = (name for name, target in context.project.spec.targets.items() if "plan" in target.phases)
+    return facts(context.journal, next(targets, ""))
 
 
 def require(context: PhaseContext, phase: Phase | str, wave: str) -> None:
@@ -90,6 +90,7 @@ def _told_to_people(found: StepState, spec: ProjectSpec) -> PhaseStatus:
         remarks=remarks["en"],
         remarks_zh=remarks["zh"],
         since=found.since,
+        plan_id=found.plan_id,
         gates=tuple(
             GateStatus(
                 name=gate.gate,
@@ -104,9 +105,6 @@ def _told_to_people(found: StepState, spec: ProjectSpec) -> PhaseStatus:
         is_override=found.is_override,
         reason=found.reason,
     )
-
-
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
 def label(step: Step, language: Language, project: Outline) -> str:

@@ -37,6 +37,7 @@ class PhaseStatus(Frozen):
     remarks: tuple[str, ...] = ()
     remarks_zh: tuple[str, ...] = ()
     since: datetime | None
+    plan_id: str | None = Field(default=None, description="Of the phase plan: which one waits or was approved.")
     gates: tuple[GateStatus, ...]
     decided_by: str | None
     is_override: bool
