@@ -25,9 +25,9 @@ def key(*words: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
 
 
-def publish_conservation(context: PhaseContext) -> None:
-    """Where every source row is, as the journal has it now."""
-    table = context.journal.accounting()
+def publish_conservation(context: PhaseContext, wave: str | None = None) -> None:
+    """Where every source row of a wave (None: of all) is, as the journal has it now."""
+    table = context.journal.accounting(wave=wave)
     entities = context.project.spec.entities
 
     def render(language: Language) -> str:

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -52,11 +52,30 @@ class ProjectOptions(BaseModel):
     @property
     def label(self) -> str:
         """What a run's name says after its phase: entity and wave."""
-        return "all entities · wave all"
+        return "all entities · all waves"
 
 
-class EntityOptions(ProjectOptions):
-    """Options of phases that can be limited to some entities."""
+class WaveOptions(ProjectOptions):
+    """Options of phases that take one wave after the other."""
+
+    in_turn: ClassVar[str] = "next wave"
+    """What a run's name says where no wave is named."""
+
+    wave: str = Field(
+        default="",
+        max_length=64,
+        title="批次 · Wave",
+        description="rollout.yaml 中 waves 的名称；留空则依次进行。A name under `waves:`; empty: the one in turn.",
+    )
+
+    @property
+    def label(self) -> str:
+        """What a run's name says after its phase: entity and wave."""
+        return f"all entities · {f'wave {self.wave}' if self.wave else self.in_turn}"
+
+
+class EntityOptions(WaveOptions):
+    """Options of phases that can be limited to some entities of a wave."""
 
     entities: tuple[str, ...] = Field(
         default=(),
@@ -68,7 +87,8 @@ class EntityOptions(ProjectOptions):
     @property
     def label(self) -> str:
         """What a run's name says after its phase: entity and wave."""
-        return f"{', '.join(self.entities) or 'all entities'} · wave all"
+        wave = f"wave {self.wave}" if self.wave else self.in_turn
+        return f"{', '.join(self.entities) or 'all entities'} · {wave}"
 
 
 Options = TypeVar("Options", bound=ProjectOptions)

@@ -18,6 +18,8 @@ from rollout.phases.load import LoadSummary, run_load
 class LoadOptions(EntityOptions):
     """What to load."""
 
+    in_turn = "wave approved last"
+
     plan_id: str = Field(
         default="",
         max_length=64,
@@ -29,10 +31,13 @@ class LoadOptions(EntityOptions):
 @phase_task("import")
 def load_entities(context: PhaseContext, options: LoadOptions) -> LoadSummary:
     """Apply the plan, parents first, and publish where every row is, however the load ends."""
+    wave = options.wave or None
     try:
-        return run_load(context, plan_id=options.plan_id or None, entities=options.entities or None)
+        summary = run_load(context, plan_id=options.plan_id or None, entities=options.entities or None, wave=wave)
+        wave = summary.wave
+        return summary
     finally:
-        publish_conservation(context)
+        publish_conservation(context, wave)
 
 
 DEFAULTS = LoadOptions()
@@ -52,5 +57,7 @@ def load(options: LoadOptions = DEFAULTS) -> State[Any]:
             for line in table
         )
         return Failed(name="RowsOpen", message=f"{rows} → start the import again")
-    message = f"{sum(line.source for line in table):,} source rows, all accounted for ({summary.state})"
+    message = (
+        f"{sum(line.source for line in table):,} source rows, all accounted for (wave {summary.wave}, {summary.state})"
+    )
     return Completed(message=message, data=summary)

@@ -7,20 +7,22 @@ from typing import Any
 from prefect import State, flow
 
 from flows._artifacts import publish_gates, publish_reports
-from flows._common import ProjectOptions, phase_task
+from flows._common import WaveOptions, phase_task
 from flows._states import failed, gate_state
 from rollout.phases.context import PhaseContext
 from rollout.phases.verify import VerifySummary, run_verify
 
 
-class VerifyOptions(ProjectOptions):
+class VerifyOptions(WaveOptions):
     """What to verify."""
+
+    in_turn = "wave loaded last"
 
 
 @phase_task("verify")
-def verify_target(context: PhaseContext, _options: VerifyOptions) -> VerifySummary:
+def verify_target(context: PhaseContext, options: VerifyOptions) -> VerifySummary:
     """Compare every row with the CRM and publish the gates."""
-    summary = run_verify(context)
+    summary = run_verify(context, wave=options.wave or None)
     publish_gates(context, summary.gates)
     publish_reports(context, summary.reports)
     return summary

@@ -199,7 +199,7 @@ def test_run_names_say_phase_entities_and_wave(company):
 
     from flows.load import LoadOptions, load
 
-    state = load(LoadOptions(**company.options, entities=("account",)), return_state=True)
+    state = load(LoadOptions(**company.options, entities=("account",), wave="all"), return_state=True)
     with get_client(sync_client=True) as client:
         assert client.read_flow_run(state.state_details.flow_run_id).name == "load · account · wave all"
 

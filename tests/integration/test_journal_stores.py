@@ -204,7 +204,7 @@ def test_runs_findings_and_gates_come_back_as_they_went(journal):
 
 def test_projects_of_one_database_do_not_see_each_other(journal, pg_url, keys):
     other = Journal.open(pg_url, project_id="q", keys=keys)
-    journal.replace_ledger("account", [("s:1", "golden", "s:1", None)], source_rows=1)
+    journal.replace_ledger("account", [("s:1", "golden", "s:1", None, "all")], source_rows={"all": 1})
     people.add(journal, "Li")
     with journal.running("assess"):
         pass
@@ -215,9 +215,9 @@ def test_projects_of_one_database_do_not_see_each_other(journal, pg_url, keys):
 
 
 def test_a_source_key_that_appears_twice_is_not_recorded(journal):
-    rows = [("s:1", "golden", "s:1", None), ("s:1", "merged", "s:1", None)]
+    rows = [("s:1", "golden", "s:1", None, "all"), ("s:1", "merged", "s:1", None, "rest")]
     with pytest.raises(Exception, match="duplicate key"):
-        journal.replace_ledger("account", rows, source_rows=2)
+        journal.replace_ledger("account", rows, source_rows={"all": 1, "rest": 1})
     assert journal.accounting() == []
 
 

@@ -8,9 +8,10 @@ from rollout.cli.tables import conservation
 from rollout.cli.verb import Invocation, verb
 
 
-@click.option("--plan", "plan_id", help="The plan. Default: the latest approved one.")
+@click.option("--plan", "plan_id", help="The plan. Default: the one approved last.")
+@click.option("--wave", help="Only a plan of this wave: the one approved last.")
 @click.option("--entity", "entities", multiple=True, help="Only this entity; may be given several times.")
-def _load(invocation: Invocation, *, plan_id: str | None, entities: tuple[str, ...]) -> int:
+def _load(invocation: Invocation, *, plan_id: str | None, wave: str | None, entities: tuple[str, ...]) -> int:
     """Apply the approved plan to the target, or go on with it where an earlier load stopped.
 
     Safe to repeat: a plan that is already applied changes nothing.
@@ -18,7 +19,7 @@ def _load(invocation: Invocation, *, plan_id: str | None, entities: tuple[str, .
     from rollout.phases.load import run_load  # noqa: PLC0415 - heavy
 
     with invocation.context() as context:
-        summary = run_load(context, plan_id=plan_id, entities=entities or None)
+        summary = run_load(context, plan_id=plan_id, entities=entities or None, wave=wave)
     told = {
         "applied": "The plan is applied.",
         "already_applied": "The plan was applied before: nothing was changed.",
@@ -34,7 +35,8 @@ def _load(invocation: Invocation, *, plan_id: str | None, entities: tuple[str, .
     invocation.emit(
         summary,
         text=f"{conservation(summary.entities)}\n{told} {summary.rows:,} rows in {summary.seconds:.1f} s"
-        f" ({summary.rows_per_s:,.0f} rows/s), plan {summary.plan_id}, approved by {summary.approved_by}{reasons}",
+        f" ({summary.rows_per_s:,.0f} rows/s), plan {summary.plan_id} of wave {summary.wave},"
+        f" approved by {summary.approved_by}{reasons}",
     )
     return 0 if summary.accounted and summary.closed else 1
 

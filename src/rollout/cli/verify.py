@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 @click.option("--entity", "entities", multiple=True, help="Only this entity; may be given several times.")
-def _verify(invocation: Invocation, *, entities: tuple[str, ...]) -> int:
+@click.option("--wave", help="The wave. Default: the one whose load was begun last.")
+def _verify(invocation: Invocation, *, entities: tuple[str, ...], wave: str | None) -> int:
     """Read back everything the target holds, compare it with what was loaded, and judge the gates.
 
     Changes nothing in the target. Exit 1 if the verdict is not PASS.
@@ -22,7 +23,7 @@ def _verify(invocation: Invocation, *, entities: tuple[str, ...]) -> int:
     from rollout.phases.verify import run_verify  # noqa: PLC0415 - heavy
 
     with invocation.context() as context:
-        summary = run_verify(context, entities=entities or None)
+        summary = run_verify(context, entities=entities or None, wave=wave)
     invocation.emit(summary, text=_text(summary))
     return 0 if summary.verdict == "PASS" else 1
 
@@ -37,7 +38,7 @@ def _text(summary: VerifySummary) -> str:
             *map(gate, summary.gates),
             looked,
             *(f"report: {path}" for path in summary.reports),
-            f"{summary.verdict.value} in {summary.seconds:.1f} s, plan {summary.plan_id}",
+            f"{summary.verdict.value} in {summary.seconds:.1f} s, plan {summary.plan_id} of wave {summary.wave}",
         ]
     )
 

@@ -14,8 +14,7 @@ UNDECIDED = "undecided:"
 
 _MEMBERS = """
     SELECT source_key, CASE disposition WHEN 'golden' THEN source_key ELSE golden_key END AS golden_key
-    FROM source_row WHERE project_id = :project AND entity = :entity AND wave = :wave
-      AND disposition IN ('golden', 'merged')
+    FROM source_row WHERE project_id = :project AND entity = :entity AND disposition IN ('golden', 'merged')
 """
 
 # Golden records none of whose source rows has a key yet get a new one; PostgreSQL draws it.
@@ -68,16 +67,16 @@ _FORGET = text(f"""
 """)
 
 
-def assign(connection: Connection, project_id: str, entity: str, wave: str) -> dict[str, str]:
+def assign(connection: Connection, project_id: str, entity: str) -> dict[str, str]:
     """Give every golden record of the ledger its migration key, once and for all.
 
-    A record keeps the key that any of its source rows was given before, whatever becomes of the clusters.
+    A record keeps the key that any of its source rows was given before, whatever becomes of the clusters or waves.
 
     Returns:
         Golden keys about which a person must decide, with the reason: rows that have keys of their own were joined
         (`cluster_joined`), or rows of one key were parted (`cluster_split`).
     """
-    parameters = {"project": project_id, "entity": entity, "wave": wave}
+    parameters = {"project": project_id, "entity": entity}
     undecided = _spread(connection, parameters)
     if undecided:
         connection.execute(_FORGET, {**parameters, "golden_keys": list(undecided)})

@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import ARRAY, Connection, Text, cast, delete, func, insert, select, text
 
 from rollout.journal import schema
 from rollout.journal.engine import analyze, driver_cursor
 from rollout.model.outcome import Accounting, Bucket
 
-LedgerRow = tuple[str, str, str | None, str | None]
-"""(source key, disposition, golden key, reason code); disposition: golden | merged | quarantined | skipped."""
+LedgerRow = tuple[str, str, str | None, str | None, str]
+"""(source key, disposition, golden key, reason code, wave); disposition: golden | merged | quarantined | skipped."""
 
 DISPOSITIONS = {"merged": Bucket.MERGED, "quarantined": Bucket.QUARANTINED, "skipped": Bucket.SKIPPED}
 
-# A golden row's bucket is its newest line in the latest plan of the target that a load has begun.
+# A golden row's bucket is its newest line in the latest plan of its wave and the target that a load has begun.
 _ACCOUNTING = text("""
 WITH latest AS (
-    SELECT plan_id FROM plan
-    WHERE project_id = :project AND (CAST(:target AS text) IS NULL OR target = :target) AND wave = :wave
-      AND begun_at IS NOT NULL
-    ORDER BY seq DESC LIMIT 1
+    SELECT DISTINCT ON (wave) plan_id, wave FROM plan
+    WHERE project_id = :project AND (CAST(:target AS text) IS NULL OR target = :target)
+      AND (CAST(:wave AS text) IS NULL OR wave = :wave) AND begun_at IS NOT NULL
+    ORDER BY wave, seq DESC
 ), newest AS (
-    SELECT DISTINCT ON (s.entity, s.migration_key) s.entity, s.migration_key, s.state
+    SELECT DISTINCT ON (s.plan_id, s.entity, s.migration_key)
+      s.plan_id, latest.wave, s.entity, s.migration_key, s.state
     FROM row_state s JOIN latest USING (plan_id)
-    ORDER BY s.entity, s.migration_key, s.step DESC, s.attempt DESC
+    ORDER BY s.plan_id, s.entity, s.migration_key, s.step DESC, s.attempt DESC
 ), outcome AS (
-    SELECT n.entity, p.golden_key, n.state
-    FROM newest n JOIN latest ON true
-    JOIN plan_row p ON p.plan_id = latest.plan_id AND p.entity = n.entity AND p.migration_key = n.migration_key
+    SELECT n.wave, n.entity, p.golden_key, n.state
+    FROM newest n
+    JOIN plan_row p ON p.plan_id = n.plan_id AND p.entity = n.entity AND p.migration_key = n.migration_key
 )
 SELECT r.entity, r.disposition, o.state, count(*) AS rows
 FROM source_row r
-LEFT JOIN outcome o ON r.disposition = 'golden' AND o.entity = r.entity AND o.golden_key = r.source_key
-WHERE r.project_id = :project AND r.wave = :wave
+LEFT JOIN outcome o
+  ON r.disposition = 'golden' AND o.wave = r.wave AND o.entity = r.entity AND o.golden_key = r.source_key
+WHERE r.project_id = :project AND (CAST(:wave AS text) IS NULL OR r.wave = :wave)
 GROUP BY r.entity, r.disposition, o.state
 """)
 
@@ -52,43 +54,45 @@ class Ledger:
         entity: str,
         rows: Iterable[LedgerRow],
         *,
-        source_rows: int,
+        source_rows: Mapping[str, int],
         ordinal: int,
-        wave: str,
         run_id: str | None,
     ) -> None:
-        """Replace an entity's rows. A source key that appears twice violates the primary key: nothing is recorded."""
+        """Replace an entity's rows of all waves. A source key that appears twice violates the primary key."""
         for table in (schema.source_row, schema.ledger):
-            connection.execute(
-                delete(table).where(
-                    table.c.project_id == self._project_id, table.c.entity == entity, table.c.wave == wave
-                )
-            )
+            connection.execute(delete(table).where(table.c.project_id == self._project_id, table.c.entity == entity))
+        recorded = {"project_id": self._project_id, "entity": entity, "ordinal": ordinal, "run_id": run_id}
         connection.execute(
-            insert(schema.ledger).values(
-                project_id=self._project_id,
-                entity=entity,
-                wave=wave,
-                ordinal=ordinal,
-                source_rows=source_rows,
-                run_id=run_id,
-                recorded_at=datetime.now(UTC),
-            )
+            insert(schema.ledger),
+            [
+                {**recorded, "wave": wave, "source_rows": rows_read, "recorded_at": datetime.now(UTC)}
+                for wave, rows_read in source_rows.items()
+            ],
         )
         with driver_cursor(connection).copy(
-            "COPY source_row (project_id, entity, wave, source_key, disposition, golden_key, reason_code) FROM STDIN"
+            "COPY source_row (project_id, entity, source_key, disposition, golden_key, reason_code, wave) FROM STDIN"
         ) as copy:
             for row in rows:
-                copy.write_row((self._project_id, entity, wave, *row))
+                copy.write_row((self._project_id, entity, *row))
         analyze(connection, schema.source_row)
 
-    def runs(self, connection: Connection, *, wave: str) -> dict[str, str | None]:
-        """The cleansing that each entity's ledger is of."""
+    def runs(self, connection: Connection) -> dict[str, str | None]:
+        """The cleansing that each entity's ledger is of; its waves are recorded together."""
         table = schema.ledger
-        rows = connection.execute(
-            select(table.c.entity, table.c.run_id).where(table.c.project_id == self._project_id, table.c.wave == wave)
-        )
+        rows = connection.execute(select(table.c.entity, table.c.run_id).where(table.c.project_id == self._project_id))
         return {row.entity: row.run_id for row in rows}
+
+    def waves(self, connection: Connection, entity: str, source_keys: Sequence[str]) -> dict[str, str]:
+        """Waves by source key."""
+        table = schema.source_row
+        rows = connection.execute(
+            select(table.c.source_key, table.c.wave).where(
+                table.c.project_id == self._project_id,
+                table.c.entity == entity,
+                table.c.source_key == func.any(cast(list(source_keys), ARRAY(Text))),
+            )
+        )
+        return {row.source_key: row.wave for row in rows}
 
     def held_back(self, connection: Connection, *, wave: str) -> list[tuple[str, Bucket, str, int]]:
         """Source rows that never came to a plan: entity, bucket, reason code, rows; most rows first.
@@ -106,13 +110,13 @@ class Ledger:
         )
         return [(row.entity, DISPOSITIONS[row.disposition], row.reason, row.rows) for row in rows]
 
-    def accounting(self, connection: Connection, target: str | None, *, wave: str) -> list[Accounting]:
-        """The conservation table after the latest load into ``target`` (None: into any)."""
+    def accounting(self, connection: Connection, target: str | None, *, wave: str | None = None) -> list[Accounting]:
+        """The conservation table after the latest load of a wave (None: of each) into ``target`` (None: into any)."""
         parameters = {"project": self._project_id, "target": target, "wave": wave}
         headers = connection.execute(
             text(
-                "SELECT entity, source_rows FROM ledger WHERE project_id = :project AND wave = :wave"
-                " ORDER BY ordinal, entity"
+                "SELECT entity, sum(source_rows)::bigint AS source_rows FROM ledger WHERE project_id = :project"
+                " AND (CAST(:wave AS text) IS NULL OR wave = :wave) GROUP BY entity ORDER BY min(ordinal), entity"
             ),
             parameters,
         ).all()

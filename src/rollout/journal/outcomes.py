@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, text
 
-# Rows of earlier plans whose source is gone keep their record in the target; they are told apart by their state.
+from rollout.journal.plans import PlanRecord
+
+# Rows of earlier plans whose source is gone keep their record in the target; they are told apart by their state, as
+# are the records of other waves, which the ledger knows: whether loaded or not, they are judged with their own wave.
 _OUTCOMES = text("""
 WITH newest AS (
     SELECT DISTINCT ON (migration_key) migration_key, state FROM row_state
@@ -14,6 +17,10 @@ WITH newest AS (
 ), held AS (
     SELECT migration_key, target_id FROM target_record
     WHERE project_id = :project AND target = :target AND entity = :entity
+), other AS (
+    SELECT r.golden_key, k.migration_key FROM source_row r
+    JOIN key_assignment k ON k.project_id = r.project_id AND k.entity = r.entity AND k.source_key = r.source_key
+    WHERE r.project_id = :project AND r.entity = :entity AND r.disposition = 'golden' AND r.wave <> :wave
 )
 SELECT p.golden_key, p.migration_key, h.target_id,
     CASE WHEN n.state IS NULL OR n.state = 'retried' THEN 'not_loaded' WHEN n.state = 'intent' THEN 'unknown'
@@ -21,9 +28,11 @@ SELECT p.golden_key, p.migration_key, h.target_id,
 FROM plan_row p LEFT JOIN newest n USING (migration_key) LEFT JOIN held h USING (migration_key)
 WHERE p.plan_id = :plan AND p.entity = :entity
 UNION ALL
-SELECT NULL, h.migration_key, h.target_id, 'gone' FROM held h
+SELECT o.golden_key, coalesce(o.migration_key, h.migration_key), h.target_id,
+    CASE WHEN o.migration_key IS NULL THEN 'gone' ELSE 'other_wave' END
+FROM held h FULL JOIN other o USING (migration_key)
 WHERE NOT EXISTS (SELECT 1 FROM plan_row p WHERE p.plan_id = :plan AND p.entity = :entity
-    AND p.migration_key = h.migration_key)
+    AND p.migration_key = coalesce(o.migration_key, h.migration_key))
 """)
 
 OutcomeRow = tuple[str | None, str, str | None, str]
@@ -31,16 +40,17 @@ OutcomeRow = tuple[str | None, str, str | None, str]
 
 
 def outcome_rows(
-    connection: Connection, project_id: str, target: str, plan_id: str, entity: str, *, batch_rows: int = 50_000
+    connection: Connection, project_id: str, plan: PlanRecord, entity: str, *, batch_rows: int = 50_000
 ) -> Iterator[list[OutcomeRow]]:
-    """Every migration key that a target has, or should have, from us, in batches.
+    """Every migration key that the plan's target has, or should have, from us, in batches.
 
-    The state is the newest one in the plan: a bucket, `not_loaded`, or `gone` for keys that the plan does not have.
-    An open intent is `unknown`: whether it landed has not been decided yet.
+    The state is the newest one in the plan: a bucket or `not_loaded`; of keys that the plan does not have `other_wave`,
+    or `gone` where no wave has a golden record for them. An open intent is `unknown`: whether it landed has not been
+    decided yet.
     """
     rows = connection.execute(
         _OUTCOMES.execution_options(yield_per=batch_rows),
-        {"project": project_id, "target": target, "plan": plan_id, "entity": entity},
+        {"project": project_id, "target": plan.target, "plan": plan.plan_id, "entity": entity, "wave": plan.wave},
     )
     for batch in rows.partitions():
         yield [(row.golden_key, row.migration_key, row.target_id, row.state) for row in batch]

@@ -154,13 +154,14 @@ class Plans:
             )
         )
 
-    def supersede_older(self, connection: Connection, plan_id: str, target: str) -> None:
-        """A new plan of a target takes the place of all that were not fully applied."""
+    def supersede_older(self, connection: Connection, plan_id: str, target: str, wave: str) -> None:
+        """A new plan of a target and wave takes the place of all that were not fully applied."""
         connection.execute(
             update(schema.plan)
             .where(
                 schema.plan.c.project_id == self._project_id,
                 schema.plan.c.target == target,
+                schema.plan.c.wave == wave,
                 schema.plan.c.plan_id != plan_id,
                 schema.plan.c.state.in_(["proposed", "approved", "loading"]),
             )
@@ -191,20 +192,36 @@ class Plans:
         """One plan of this project."""
         return self._one(connection, schema.plan.c.plan_id == plan_id)
 
-    def latest(self, connection: Connection, target: str, states: Sequence[str]) -> PlanRecord | None:
-        """The newest plan of a target in one of the states."""
-        return self._one(connection, schema.plan.c.target == target, schema.plan.c.state.in_(list(states)))
+    def latest(
+        self, connection: Connection, target: str, states: Sequence[str], *, wave: str | None = None
+    ) -> PlanRecord | None:
+        """The newest plan of a target, of a wave (None: of any), in one of the states."""
+        return self._one(connection, *_of(target, wave), schema.plan.c.state.in_(list(states)))
 
-    def latest_begun(self, connection: Connection, target: str) -> PlanRecord | None:
-        """The newest plan of a target that a load has begun, whether or not a newer one took its place since."""
-        return self._one(connection, schema.plan.c.target == target, schema.plan.c.begun_at.is_not(None))
+    def latest_approved(
+        self, connection: Connection, target: str, states: Sequence[str], *, wave: str | None = None
+    ) -> PlanRecord | None:
+        """Of the plans in one of the states the one approved last, whichever was made first."""
+        approved = (
+            select(func.max(schema.approval.c.seq))
+            .where(schema.approval.c.plan_id == schema.plan.c.plan_id)
+            .scalar_subquery()
+        )
+        where = (*_of(target, wave), schema.plan.c.state.in_(list(states)))
+        return self._one(connection, *where, order=(desc(approved).nulls_last(),))
 
-    def _one(self, connection: Connection, *where: Any) -> PlanRecord | None:
+    def latest_begun(self, connection: Connection, target: str, *, wave: str | None = None) -> PlanRecord | None:
+        """The newest plan of a wave that a load has begun, superseded since or not; None: of the wave begun last."""
+        begun = schema.plan.c.begun_at
+        order = (desc(begun),) if wave is None else ()
+        return self._one(connection, *_of(target, wave), begun.is_not(None), order=order)
+
+    def _one(self, connection: Connection, *where: Any, order: Sequence[Any] = ()) -> PlanRecord | None:
         row = (
             connection.execute(
                 select(schema.plan)
                 .where(schema.plan.c.project_id == self._project_id, *where)
-                .order_by(desc(schema.plan.c.seq))
+                .order_by(*order, desc(schema.plan.c.seq))
                 .limit(1)
             )
             .mappings()
@@ -346,6 +363,11 @@ class Plans:
         for row in connection.execute(query, {"plan": plan_id}):
             found.setdefault(row.entity, {})[row.reason] = row.rows
         return found
+
+
+def _of(target: str, wave: str | None) -> list[Any]:
+    """Conditions: plans of a target, and of a wave if one is named."""
+    return [schema.plan.c.target == target, *([schema.plan.c.wave == wave] if wave is not None else [])]
 
 
 def _stored(row: Mapping[Any, Any]) -> StoredRow:

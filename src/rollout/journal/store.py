@@ -185,12 +185,16 @@ class Journal:
                 )
             )
 
-    def latest_gate(self, gate: str) -> GateResult | None:
-        """The newest judgement of a gate."""
+    def latest_gate(self, gate: str, *, wave: str | None = None) -> GateResult | None:
+        """The newest judgement of a gate, of a wave (None: of any)."""
         table = schema.gate
         query = (
             select(table.c.result)
-            .where(table.c.project_id == self.project_id, table.c.gate == gate)
+            .where(
+                table.c.project_id == self.project_id,
+                table.c.gate == gate,
+                *([table.c.wave == wave] if wave is not None else []),
+            )
             .order_by(desc(table.c.seq))
             .limit(1)
         )
@@ -227,29 +231,32 @@ class Journal:
         entity: str,
         rows: Iterable[LedgerRow],
         *,
-        source_rows: int,
+        source_rows: Mapping[str, int],
         ordinal: int = 0,
-        wave: str = DEFAULT_WAVE,
         run_id: str | None = None,
     ) -> None:
         """Record where each source row of an entity is now, in place of what was recorded before.
 
-        ``run_id`` is the cleansing that says so: a plan is only made when all entities' ledgers are of the same one.
+        ``source_rows`` counts them by wave. ``run_id`` is the cleansing that says so: a plan is only made when all
+        entities' ledgers are of the same one.
         """
         with self.transaction() as connection:
             Ledger(self.project_id).replace(
-                connection, entity, rows, source_rows=source_rows, ordinal=ordinal, wave=wave, run_id=run_id
+                connection, entity, rows, source_rows=source_rows, ordinal=ordinal, run_id=run_id
             )
 
-    def accounting(self, target: str | None = None, *, wave: str = DEFAULT_WAVE) -> list[Accounting]:
-        """The conservation table: one line an entity, in ledger order, after the latest load into the target."""
+    def accounting(self, target: str | None = None, *, wave: str | None = None) -> list[Accounting]:
+        """The conservation table: one line an entity, in ledger order, after the latest load into the target.
+
+        Of one wave, or of all together, each after its own latest load.
+        """
         with self.transaction() as connection:
             return Ledger(self.project_id).accounting(connection, target, wave=wave)
 
-    def ledger_runs(self, *, wave: str = DEFAULT_WAVE) -> dict[str, str | None]:
+    def ledger_runs(self) -> dict[str, str | None]:
         """The cleansing that each entity's ledger is of."""
         with self.transaction() as connection:
-            return Ledger(self.project_id).runs(connection, wave=wave)
+            return Ledger(self.project_id).runs(connection)
 
 
 class RunHandle:

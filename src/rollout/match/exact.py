@@ -6,7 +6,7 @@ another row are ever looked at one by one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class MatchResult:
     findings: tuple[Finding, ...]
 
 
-def match_exact(
+def match_exact(  # noqa: PLR0913 - what it reads, what it writes, and by which rules
     connection: duckdb.DuckDBPyConnection,
     clean: Path,
     *,
@@ -56,6 +56,7 @@ def match_exact(
     spec: MatchSpec,
     context: TransformContext,
     where: str = "",
+    complete: Callable[[str], str] = str,
 ) -> MatchResult:
     """Write the golden records and the merge map of a clean stage.
 
@@ -68,13 +69,14 @@ def match_exact(
         spec: Keys and survivorship.
         context: For the transforms that keys are compared by.
         where: For findings: the entity.
+        complete: Makes of the golden records' SQL one that has further columns.
     """
     edges, findings = _edges(connection, clean, fields, spec, context, where)
     members, too_large = _members(edges, spec, where)
     try:
         connection.register("member", members)
         _rank(connection, clean, fields, spec)
-        _write_golden(connection, clean, golden, fields, spec)
+        write_parquet(connection, complete(_golden_query(clean, fields, spec)), golden)
         _write_merges(connection, merges)
         merged, clusters = connection.execute(
             "SELECT count(*) FILTER (NOT survivor), count(*) FILTER (survivor) FROM ranked"
@@ -213,9 +215,8 @@ def _rank(connection: duckdb.DuckDBPyConnection, clean: Path, fields: Mapping[st
     )
 
 
-def _write_golden(
-    connection: duckdb.DuckDBPyConnection, clean: Path, golden: Path, fields: Mapping[str, str], spec: MatchSpec
-) -> None:
+def _golden_query(clean: Path, fields: Mapping[str, str], spec: MatchSpec) -> str:
+    """SQL of the golden records, over `ranked`."""
     numbered = list(enumerate(fields.items()))
     # arg_min passes over rows whose value is null: the best row that has one.
     best = "".join(f", arg_min(f{number}, place) AS f{number}" for number, _ in numbered) if spec.fill_gaps else ""
@@ -224,13 +225,11 @@ def _write_golden(
         + f" AS {quoted(name)}"
         for number, (name, column) in numbered
     )
-    write_parquet(
-        connection,
+    return (
         f"WITH best AS (SELECT cluster{best} FROM ranked GROUP BY cluster)"  # noqa: S608
         f" SELECT {chosen}, clean._source_key AS _golden_key, coalesce(ranked.members, 1)::BIGINT AS _members"
         f" FROM {scan(clean)} AS clean LEFT JOIN ranked ON ranked.row = clean.file_row_number"
-        " LEFT JOIN best ON best.cluster = ranked.cluster WHERE ranked.row IS NULL OR ranked.survivor",
-        golden,
+        " LEFT JOIN best ON best.cluster = ranked.cluster WHERE ranked.row IS NULL OR ranked.survivor"
     )
 
 

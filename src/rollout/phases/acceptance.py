@@ -35,7 +35,7 @@ def write_acceptance(
     samples: Mapping[str, SampleBound],
     findings: Sequence[Finding],
 ) -> tuple[str, ...]:
-    """Write `acceptance.{language}.html`; answers the paths."""
+    """Write `acceptance.{language}.html`, one a wave where there are several; answers the paths."""
     spec = context.project.spec
     plans = Plans(context.journal.project_id)
     with context.journal.transaction() as connection:
@@ -46,7 +46,7 @@ def write_acceptance(
         project=spec.project.name,
         company=spec.report.company or spec.project.name,
         company_en=spec.project.name_en,
-        wave=plan.wave,
+        wave=next((wave.label for wave in spec.waves if wave.name == plan.wave and wave.label), plan.wave),
         target=plan.target,
         run_id=run_id,
         written_at=context.clock(),
@@ -79,8 +79,9 @@ def write_acceptance(
         findings=tuple(findings),
     )
     folder = context.project.workspace.reports
+    stem = "acceptance" if len(spec.waves) == 1 else f"acceptance-{plan.wave}"
     return tuple(
-        str(write_document(folder, f"acceptance.{language}.html", render_acceptance(document, language)))
+        str(write_document(folder, f"{stem}.{language}.html", render_acceptance(document, language)))
         for language in spec.project.languages
     )
 

@@ -10,6 +10,7 @@ from pydantic import computed_field
 
 from rollout.errors import ConfigError
 from rollout.journal.leases import hold
+from rollout.journal.ledger import LedgerRow
 from rollout.mapping.spec import SourceSpec
 from rollout.mapping.transforms import value_map_files
 from rollout.mapping.transforms_base import TransformContext
@@ -23,9 +24,8 @@ from rollout.phases.drift import source_inputs
 from rollout.phases.leases import PREPARE
 from rollout.phases.raw import RawStage, read_source
 from rollout.phases.stages import StageStore, code_version, digest, engine
+from rollout.phases.waves import EntityWaves
 from rollout.project.loader import Project
-
-LedgerRow = tuple[str, str, str | None, str | None]
 
 
 class CleanseSummary(Frozen):
@@ -66,7 +66,7 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
             done[entity] = cleanse_entity(store, rules, raws[entity], parents, context.progress)
         for ordinal, (entity, result) in enumerate(done.items()):
             rows = ledger_rows(store, result)
-            context.journal.replace_ledger(entity, rows, source_rows=result.source, ordinal=ordinal, run_id=run.run_id)
+            context.journal.replace_ledger(entity, rows, source_rows=result.waves, ordinal=ordinal, run_id=run.run_id)
             context.journal.add_findings(run.run_id, list(result.findings))
         summary = CleanseSummary(entities=done)
         run.summary = {**summary.model_dump(mode="json"), "inputs": inputs}
@@ -83,6 +83,7 @@ def entity_rules(project: Project, entity: str) -> EntityRules:
         mappings=mappings,
         match=project.spec.match.get(entity, MatchSpec()),
         contexts={source.name: transform_context(project, entity, source) for source in spec.sources},
+        waves=EntityWaves.of(project.spec.waves, entity),
         digest=digest(code_version(), project.rules_digest(entity)),
         chunk_rows=project.spec.cleanse.chunk_rows,
     )
@@ -137,7 +138,7 @@ def read_map(path: Path, key: str, value: str, *, shown: str) -> Mapping[str, st
 
 
 def ledger_rows(store: StageStore, done: EntityCleansing) -> Iterator[LedgerRow]:
-    """Where each source row of an entity went: source key, disposition, golden key, reason."""
+    """Where each source row of an entity went: source key, disposition, golden key, reason, wave."""
     files = {
         kind: scan(store.root / name)
         for kind, name in (
@@ -145,14 +146,18 @@ def ledger_rows(store: StageStore, done: EntityCleansing) -> Iterator[LedgerRow]
             ("merges", done.merges_file),
             ("quarantine", done.quarantine_file),
             ("skipped", done.skipped_file),
+            ("waves", done.waves_file),
         )
     }
     queries = (
-        f"SELECT _golden_key, 'golden', _golden_key, NULL::VARCHAR FROM {files['golden']}",  # noqa: S608
-        f"SELECT source_key, 'merged', golden_key, rule FROM {files['merges']}",  # noqa: S608
+        f"SELECT _golden_key, 'golden', _golden_key, NULL::VARCHAR, _wave FROM {files['golden']}",  # noqa: S608
+        f"SELECT source_key, 'merged', m.golden_key, rule, _wave FROM {files['merges']} AS m"  # noqa: ISC004, S608
+        f" JOIN {files['golden']} AS g ON _golden_key = m.golden_key",
         "SELECT _source_key, 'quarantined', NULL::VARCHAR,"  # noqa: ISC004, S608
-        f" string_agg(DISTINCT reason_code, ',' ORDER BY reason_code) FROM {files['quarantine']} GROUP BY _source_key",
-        f"SELECT _source_key, 'skipped', NULL::VARCHAR, reason_code FROM {files['skipped']}",  # noqa: S608
+        " string_agg(DISTINCT reason_code, ',' ORDER BY reason_code), any_value(_wave)"
+        f" FROM {files['quarantine']} AS q JOIN {files['waves']} AS w USING (_source_key) GROUP BY _source_key",
+        f"SELECT _source_key, 'skipped', NULL, reason_code, _wave FROM {files['skipped']} AS s"  # noqa: ISC004, S608
+        f" JOIN {files['waves']} AS w USING (_source_key)",
     )
     with engine(store.root) as connection:
         for query in queries:

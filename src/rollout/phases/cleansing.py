@@ -22,7 +22,7 @@ from rollout.errors import ConfigError, Fatal
 from rollout.mapping.spec import MappingSpec, OnError
 from rollout.mapping.transforms_base import TransformContext
 from rollout.match.exact import match_exact
-from rollout.match.parquet import scan
+from rollout.match.parquet import scan, write_parquet
 from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
@@ -30,9 +30,10 @@ from rollout.phases.context import Progress, shown
 from rollout.phases.raw import RawStage
 from rollout.phases.references import Resolver, golden_column
 from rollout.phases.stages import StageStore, StageWriter, digest, engine
+from rollout.phases.waves import EntityWaves, count_rows, golden_with_waves, held_back_waves
 from rollout.project.spec import EntitySpec
 
-_STAGES = ("clean", "quarantine", "skipped", "golden", "merges")
+_STAGES = ("clean", "quarantine", "skipped", "golden", "merges", "waves")
 
 
 class EntityCleansing(Frozen):
@@ -47,6 +48,7 @@ class EntityCleansing(Frozen):
     quarantined: int
     skipped: int
     clusters: int = Field(description="Golden records that more than one row went into.")
+    waves: dict[str, int] = Field(description="Source rows by wave, in their order.")
     problems: dict[str, int] = Field(description="Problems by reason code; a row may have several.")
     raw_files: tuple[str, ...]
     clean_file: str
@@ -54,12 +56,14 @@ class EntityCleansing(Frozen):
     skipped_file: str
     golden_file: str
     merges_file: str
+    waves_file: str = Field(description="The waves of rows in quarantine and of skipped ones.")
     findings: tuple[Finding, ...]
 
     @property
     def accounted(self) -> bool:
         """Whether every source row is in exactly one place."""
-        return self.source == self.golden + self.merged + self.quarantined + self.skipped
+        placed = self.golden + self.merged + self.quarantined + self.skipped
+        return self.source == placed == sum(self.waves.values())
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class EntityRules:
     match: MatchSpec
     contexts: Mapping[str, TransformContext]
     """By source name: each may have a time zone of its own."""
+    waves: EntityWaves
     digest: str
     chunk_rows: int
 
@@ -106,7 +111,7 @@ def cleanse_entity(
     if not done.accounted:
         raise Fatal(
             f"{rules.name}: {done.source} source rows became {done.golden} golden + {done.merged} merged + "
-            f"{done.quarantined} quarantined + {done.skipped} skipped",
+            f"{done.quarantined} quarantined + {done.skipped} skipped, and by wave {done.waves}",
             hint="this is a defect of the program; nothing was recorded",
         )
     store.save(description, done)
@@ -135,6 +140,9 @@ class _Work:
             for source in rules.spec.sources
         }
         self.remarks: dict[tuple[str, str, str], Remark] = {}
+        self.golden_file, self.merges_file, self.waves_file = (
+            store.relative(self.paths[kind]) for kind in ("golden", "merges", "waves")
+        )
 
     def run(self) -> EntityCleansing:
         for source in self.rules.spec.sources:
@@ -155,8 +163,11 @@ class _Work:
                     spec=self.rules.match,
                     context=next(iter(self.rules.contexts.values())),
                     where=self.rules.name,
+                    complete=self._complete,
                 )
+                self._place(connection)
                 held, problems = _count_problems(connection, self.paths["quarantine"])
+                waves = count_rows(connection, self.store.root, self, list(self.raws.values()), self.rules.waves)
         finally:
             for path in {self.mapped, self.rejected} - {self.paths["clean"]}:
                 path.unlink(missing_ok=True)
@@ -171,6 +182,7 @@ class _Work:
             quarantined=held,
             skipped=_rows(self.paths["skipped"]),
             clusters=matched.clusters,
+            waves=waves,
             problems=dict(sorted(sum((Counter({code: rows}) for _, code, rows, _ in problems), Counter()).items())),
             raw_files=tuple(raw.file for raw in raws),
             findings=(
@@ -181,8 +193,9 @@ class _Work:
             clean_file=self.store.relative(self.paths["clean"]),
             quarantine_file=self.store.relative(self.paths["quarantine"]),
             skipped_file=self.store.relative(self.paths["skipped"]),
-            golden_file=self.store.relative(self.paths["golden"]),
-            merges_file=self.store.relative(self.paths["merges"]),
+            golden_file=self.golden_file,
+            merges_file=self.merges_file,
+            waves_file=self.waves_file,
         )
 
     def _map(self, quarantine: StageWriter) -> None:
@@ -244,6 +257,24 @@ class _Work:
             self._add_remarks(
                 {(field, code, "dropped"): remark for code, remark in resolver.dropped(self.mapped, field)}
             )
+
+    def _complete(self, golden: str) -> str:
+        """SQL of the golden records with the wave of each."""
+        references = self.rules.spec.references
+        parents = {field: self.parents[parent][0] for field, parent in references.items()}
+        return golden_with_waves(golden, self.rules.waves, self.store.root, parents)
+
+    def _place(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """The waves of the rows that were held back."""
+        references = self.rules.spec.references
+        query = held_back_waves(
+            self.rules.waves,
+            self.store.root,
+            {field: self.parents[parent] for field, parent in references.items()},
+            held=[self.paths["quarantine"], self.paths["skipped"]],
+            readable=[self.rejected, *([self.mapped] if references else [])],
+        )
+        write_parquet(connection, query, self.paths["waves"])
 
     def _add_remarks(self, remarks: Mapping[tuple[str, str, str], Remark]) -> None:
         for what, remark in remarks.items():

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rollout.errors import ConfigError
@@ -23,13 +25,13 @@ class GoldenRecord:
     parents: Mapping[str, str | None]
 
 
-def read_golden(path: Path, entity: EntitySpec, *, batch_rows: int) -> Iterator[list[GoldenRecord]]:
-    """The golden records of a stage file, in its order, at most ``batch_rows`` at once."""
+def read_golden(path: Path, entity: EntitySpec, wave: str, *, batch_rows: int) -> Iterator[list[GoldenRecord]]:
+    """The golden records of a wave in a stage file, in its order, at most ``batch_rows`` at once."""
     references = set(entity.references)
     plain = [name for name in entity.fields if name not in references]
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=batch_rows, columns=["_golden_key", *entity.fields]):
-        columns = {name: batch.column(name).to_pylist() for name in ("_golden_key", *entity.fields)}
-        rows = zip(*(columns[name] for name in plain), strict=True) if plain else iter([()] * batch.num_rows)
+    for table in _of_wave(path, ["_golden_key", *entity.fields], wave, batch_rows):
+        columns = {name: table.column(name).to_pylist() for name in ("_golden_key", *entity.fields)}
+        rows = zip(*(columns[name] for name in plain), strict=True) if plain else iter([()] * table.num_rows)
         yield [
             GoldenRecord(
                 golden_key=key,
@@ -40,7 +42,22 @@ def read_golden(path: Path, entity: EntitySpec, *, batch_rows: int) -> Iterator[
         ]
 
 
-def golden_paths(context: PhaseContext, *, wave: str) -> dict[str, Path]:
+def _of_wave(path: Path, columns: list[str], wave: str, batch_rows: int) -> Iterator[pa.Table]:
+    """A wave's rows, ``batch_rows`` at once however few of the stage's rows it has: each batch is calls to a target."""
+    kept: list[pa.Table] = []
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=batch_rows, columns=[*columns, "_wave"]):
+        table = pa.Table.from_batches([batch])
+        kept.append(table.filter(pc.equal(table["_wave"], wave)))
+        if sum(part.num_rows for part in kept) >= batch_rows:
+            full = pa.concat_tables(kept)
+            yield full.slice(0, batch_rows)
+            kept = [full.slice(batch_rows)]
+    rest = pa.concat_tables(kept) if kept else None
+    if rest is not None and rest.num_rows:
+        yield rest
+
+
+def golden_paths(context: PhaseContext) -> dict[str, Path]:
     """Where the golden stages of the latest cleansing lie, by entity.
 
     Raises:
@@ -49,7 +66,7 @@ def golden_paths(context: PhaseContext, *, wave: str) -> dict[str, Path]:
     run = context.journal.latest_run("cleanse")
     if run is None:
         raise ConfigError("nothing was cleansed yet", hint="run `rollout cleanse` first")
-    runs = context.journal.ledger_runs(wave=wave)
+    runs = context.journal.ledger_runs()
     if set(runs) != set(run.summary["entities"]) or set(runs.values()) != {run.run_id}:
         raise ConfigError("the latest cleansing was interrupted", hint="run `rollout cleanse` again")
     paths = {}

@@ -22,6 +22,7 @@ from rollout.phases.drift import drifted, plan_inputs
 from rollout.phases.leases import working_on
 from rollout.phases.pace import calls_at_once, few_collections, rows_a_call
 from rollout.phases.settle import load_scope, settle_open_lines
+from rollout.phases.wave_order import refuse_unknown_wave
 from rollout.project.spec import TargetSpec
 
 LOADABLE = ("approved", "loading", "applied")
@@ -48,16 +49,22 @@ class LoadSummary(Frozen):
 
 
 def run_load(
-    context: PhaseContext, *, plan_id: str | None = None, entities: Sequence[str] | None = None
+    context: PhaseContext,
+    *,
+    plan_id: str | None = None,
+    entities: Sequence[str] | None = None,
+    wave: str | None = None,
 ) -> LoadSummary:
     """Apply a plan, or go on with it where an earlier run stopped.
 
     Args:
         context: The phase's context.
-        plan_id: The plan; None: the latest approved one.
+        plan_id: The plan; None: the one approved last.
         entities: Only these, in the project's load order; None: all.
+        wave: The plan must be of this wave; None: of any.
 
     Raises:
+        ConfigError: There is no such plan, entity or wave, or the plan is of another wave.
         ApprovalError: Nobody approved the plan as it is.
         DriftError: Sources, mapping, rules or target schema changed since; or too many rows are in conflict.
         LeaseHeld: Another load of this target is under way.
@@ -66,12 +73,15 @@ def run_load(
     target_name, target_spec, target = context.target("load")
     journal, plans = context.journal, Plans(context.journal.project_id)
     order = _chosen(context, entities)
+    if wave is not None:
+        refuse_unknown_wave(context, wave)
     begun_s = time.perf_counter()
-    plan, approval = _approved_plan(context, target_name, plan_id)
+    plan, approval = _approved_plan(context, target_name, plan_id, wave)
     if plan.state == "applied":
         return _summary(context, plan, approval, "already_applied", 0, 0.0)
     with few_collections(), working_on(context, target_name, target) as lease:
-        plan, approval = _approved_plan(context, target_name, plan.plan_id)  # what may have changed before we held it
+        # What may have changed before we held it.
+        plan, approval = _approved_plan(context, target_name, plan.plan_id, wave)
         _refuse_drift(context, plan, target)
         _refuse_altered(context, plan)
         settle_open_lines(context, target_name, target, lease, but=plan.plan_id)
@@ -95,7 +105,9 @@ def run_load(
     return summary
 
 
-def _approved_plan(context: PhaseContext, target_name: str, plan_id: str | None) -> tuple[PlanRecord, ApprovalRecord]:
+def _approved_plan(
+    context: PhaseContext, target_name: str, plan_id: str | None, wave: str | None
+) -> tuple[PlanRecord, ApprovalRecord]:
     """The plan to load, as it is now, and who approved exactly that."""
     plans = Plans(context.journal.project_id)
     with context.journal.transaction() as connection:
@@ -104,12 +116,15 @@ def _approved_plan(context: PhaseContext, target_name: str, plan_id: str | None)
             if plan is None:
                 raise ConfigError(f"there is no plan '{plan_id}' in this project", hint="`rollout plan` makes one")
         else:
-            plan = plans.latest(connection, target_name, LOADABLE)
+            plan = plans.latest_approved(connection, target_name, LOADABLE, wave=wave)
             if plan is None:
-                raise ApprovalError("no plan is approved", hint="run `rollout plan`, then `rollout approve`")
+                told = "no plan is approved" if wave is None else f"no plan of wave '{wave}' is approved"
+                raise ApprovalError(told, hint="run `rollout plan`, then `rollout approve`")
         approval = plans.approval(connection, plan)
     if plan.target != target_name:
         raise ConfigError(f"plan {plan.plan_id} is for target '{plan.target}'", hint="make a plan for this target")
+    if wave not in (None, plan.wave):
+        raise ConfigError(f"plan {plan.plan_id} is of wave '{plan.wave}', not '{wave}'", hint="leave one of them out")
     if plan.state == "superseded":
         raise ApprovalError(
             f"a newer plan took the place of plan {plan.plan_id}", hint="have the newest plan approved, and load that"
@@ -201,7 +216,7 @@ def _summary(
     table = context.journal.accounting(plan.target, wave=plan.wave)
     with context.journal.transaction() as connection:
         reasons = Plans(context.journal.project_id).reasons(connection, plan.plan_id)
-        waiting = Plans(context.journal.project_id).latest(connection, plan.target, ("proposed",))
+        waiting = Plans(context.journal.project_id).latest(connection, plan.target, ("proposed",), wave=plan.wave)
     if state == "already_applied":
         table = [_as_unchanged(line) for line in table]
     return LoadSummary(

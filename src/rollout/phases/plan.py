@@ -14,6 +14,7 @@ from rollout.errors import ConfigError
 from rollout.journal import crosswalk
 from rollout.journal.crypto import Sealer, canonical_json
 from rollout.journal.leases import Lease, Throttle
+from rollout.journal.ledger import Ledger
 from rollout.journal.plans import Plans, StoredRow
 from rollout.journal.rows import merge_bases
 from rollout.journal.store import Journal
@@ -28,6 +29,7 @@ from rollout.phases.leases import working_on
 from rollout.phases.pace import calls_at_once, few_collections, rows_a_call
 from rollout.phases.plan_file import PlanFile
 from rollout.phases.settle import settle_open_lines
+from rollout.phases.wave_order import next_wave, refuse_unknown_wave
 
 BATCH_ROWS = 2_000
 """Golden records that are planned at once."""
@@ -43,6 +45,7 @@ class EntityPlan(Frozen):
     fields: dict[str, int] = Field(default_factory=dict, description="Values that updates change, by field.")
     kept: dict[str, int] = Field(default_factory=dict, description="Fields people changed in the CRM; theirs stay.")
     conflicts: dict[str, int] = Field(default_factory=dict, description="Conflicts by reason code.")
+    waits: int = Field(default=0, description="Records that will wait: a parent's earlier wave did not load it yet.")
 
 
 class PlanSummary(Frozen):
@@ -65,16 +68,18 @@ class Planner:
     def __init__(self, context: PhaseContext, target: TargetConnector, target_name: str, wave: str) -> None:
         self._context = context
         self._journal = context.journal
+        self._wave = wave
         self._target = target
         self._target_name = target_name
         self._throttle = Throttle(context.journal, target.name, target.capabilities, time.sleep)
         self._calls_at_once = calls_at_once(context.project.spec.targets[target_name], target.capabilities)
         self._ledger = context.journal.ledger_sealer()
-        self._paths = golden_paths(context, wave=wave)
+        self._paths = golden_paths(context)
         self._undecided: dict[str, dict[str, str]] = {}
         for entity in context.project.spec.load_order:
             with self._journal.transaction() as connection:
-                self._undecided[entity] = crosswalk.assign(connection, self._journal.project_id, entity, wave)
+                self._undecided[entity] = crosswalk.assign(connection, self._journal.project_id, entity)
+        self._waits: Counter[str] = Counter()
         self.call_s: list[float] = []
         """What reading calls took."""
 
@@ -88,7 +93,7 @@ class Planner:
         kept: Counter[str] = Counter()
         conflicts: Counter[str] = Counter()
         with shown(self._context.progress, f"plan {entity}", None, "rows") as progress:
-            for batch in read_golden(self._paths[entity], spec, batch_rows=BATCH_ROWS):
+            for batch in read_golden(self._paths[entity], spec, self._wave, batch_rows=BATCH_ROWS):
                 planned = self._plan_batch(entity, batch, open_keys)
                 add(entity, planned)
                 for row in planned:
@@ -104,6 +109,7 @@ class Planner:
             fields=dict(fields),
             kept=dict(kept),
             conflicts=dict(conflicts),
+            waits=self._waits[entity],
         )
 
     def _plan_batch(self, entity: str, batch: Sequence[GoldenRecord], open_keys: set[str]) -> list[PlannedRow]:
@@ -118,6 +124,7 @@ class Planner:
                 to_compare.append(record)
         references = self._references(entity, to_compare)
         parent_ids = self._parent_ids(references)
+        self._waits[entity] += self._waiting(entity, to_compare, references, parent_ids)
         compared = [keys[record.golden_key] for record in to_compare]
         current = self._read(entity, compared)
         with self._journal.transaction() as connection:
@@ -185,6 +192,27 @@ class Planner:
                 ids.update({Reference(entity, key): target_id for key, target_id in found.items()})
         return ids
 
+    def _waiting(
+        self,
+        entity: str,
+        batch: Sequence[GoldenRecord],
+        references: Sequence[dict[str, Reference]],
+        parent_ids: dict[Reference, str],
+    ) -> int:
+        """How many records refer to one of another wave that is not in the target: only that wave's load makes it."""
+        fields = self._context.project.spec.entities[entity].references
+        missing = [
+            {(fields[name], str(record.parents[name])) for name, parent in row.items() if parent not in parent_ids}
+            for record, row in zip(batch, references, strict=True)
+        ]
+        of_others: set[tuple[str, str]] = set()
+        for parent in {parent for found in missing for parent, _ in found}:
+            keys = sorted({golden for found in missing for name, golden in found if name == parent})
+            with self._journal.transaction() as connection:
+                waves = Ledger(self._journal.project_id).waves(connection, parent, keys)
+            of_others |= {(parent, golden) for golden, wave in waves.items() if wave != self._wave}
+        return sum(not found.isdisjoint(of_others) for found in missing)
+
     def _read(self, entity: str, keys: Sequence[str]) -> dict[str, Sequence[TargetRecord]]:
         size = self._target.capabilities.max_read_keys
         parts = [keys[start : start + size] for start in range(0, len(keys), size)]
@@ -235,17 +263,24 @@ class _Adder:
         self._file.add(entity, planned)
 
 
-def run_plan(context: PhaseContext, *, wave: str = "all") -> PlanSummary:
-    """Make a plan for the target of the phase `plan`.
+def run_plan(context: PhaseContext, *, wave: str | None = None) -> PlanSummary:
+    """Make a plan of one wave for the target of the phase `plan`.
+
+    Args:
+        context: The phase's context.
+        wave: Its name; None: the first that is not finished, see `rollout.phases.wave_order`.
 
     Raises:
-        ConfigError: Nothing was cleansed, or sources or rules changed since: cleanse again.
+        ConfigError: There is no such wave. Nothing was cleansed, or sources or rules changed since: cleanse again.
         Retryable: The target or the database cannot be reached.
     """
     target_name, _, target = context.target("plan")
+    if wave is not None:
+        refuse_unknown_wave(context, wave)
     # Nobody may load or cleanse while a plan is made: what it sees must not change under it.
     with few_collections(), working_on(context, target_name, target) as lease:
         settle_open_lines(context, target_name, target, lease)
+        wave = wave or next_wave(context, target_name)
         inputs = plan_inputs(context, target_name, target, wave)
         _refuse_stale_cleansing(context, inputs)
         with context.journal.running("plan", wave=wave) as run:
@@ -286,7 +321,7 @@ def _make_plan(context: PhaseContext, inputs: dict[str, Any], wave: str, lease: 
             },
             estimate={"calls": cost.calls, "seconds": cost.seconds, "basis": cost.basis},
         )
-        plans.supersede_older(connection, plan_id, target_name)
+        plans.supersede_older(connection, plan_id, target_name, wave)
     return PlanSummary(
         plan_id=plan_id,
         plan_hash=plan_hash.hexdigest(),

@@ -48,7 +48,7 @@ class ReadBack:
         counted = self.target.count(entity)
         with shown(self.context.progress, f"read back {entity}", counted, "records") as progress:
             observe(self.target.read_all(entity), list(fields), path, advance=progress.advance)
-        golden = golden_paths(self.context, wave=self.plan.wave)[entity]
+        golden = golden_paths(self.context)[entity]
         return EntityData(entity, fields, golden, self._crosswalk(entity), path), counted
 
     def kept(self, entity: str, fields_path: Path) -> pa.Table:
@@ -69,7 +69,7 @@ class ReadBack:
     def _crosswalk(self, entity: str) -> pa.Table:
         journal = self.context.journal
         with journal.transaction() as connection:
-            rows = outcome_rows(connection, journal.project_id, self.plan.target, self.plan.plan_id, entity)
+            rows = outcome_rows(connection, journal.project_id, self.plan, entity)
             batches = [
                 pa.RecordBatch.from_arrays(
                     [pa.array(column, pa.string()) for column in zip(*batch, strict=True)], schema=CROSSWALK

@@ -42,6 +42,7 @@ _COMPUTING = (
     "phases/cleanse.py",
     "phases/cleansing.py",
     "phases/references.py",
+    "phases/waves.py",
 )
 _DECIDING = ("phonenumbers", "email-validator", "python-stdnum", "python-calamine", "openpyxl", "pyarrow", "pandas")
 """Distributions whose rules and parsers decide what a cell becomes."""

@@ -29,12 +29,11 @@ from rollout.phases.context import PhaseContext, TargetConnector
 from rollout.phases.readback import ReadBack, SampleLook, Sampler
 from rollout.phases.stages import engine
 from rollout.phases.verify_findings import entity_findings
+from rollout.phases.wave_order import GATES, refuse_unknown_wave
 from rollout.project.gates import criteria
 from rollout.verify.gates import load_measurements, verify_measurements
 from rollout.verify.reconcile import EntityData, Reconciliation, reconcile
 from rollout.verify.results import SuiteResult
-
-GATES = ("load", "verify")
 
 
 class SampleSummary(Frozen):
@@ -79,22 +78,27 @@ class VerifySummary(Frozen):
     seconds: float
 
 
-def run_verify(context: PhaseContext, *, entities: Sequence[str] | None = None) -> VerifySummary:
-    """Verify what the latest load left in the target.
+def run_verify(
+    context: PhaseContext, *, entities: Sequence[str] | None = None, wave: str | None = None
+) -> VerifySummary:
+    """Verify what the latest load of a wave left in the target.
+
+    Records of other waves are neither missing nor extra: they are only counted, and looked up where ours refer to them.
 
     Args:
         context: The phase's context.
         entities: Only these. Their gates are recorded under names of their own (`verify:account`), and no acceptance
             document is written: a part does not stand for the whole.
+        wave: Its name; None: the wave whose load was begun last.
 
     Raises:
-        ConfigError: Nothing was loaded yet, or an entity is unknown.
+        ConfigError: Nothing was loaded yet, or an entity or wave is unknown.
         DriftError: The data were cleansed anew since the plan was made.
         Retryable: The target or the database cannot be reached.
     """
     begun_s = time.perf_counter()
     target_name, _, target = context.target("verify")
-    plan = _loaded_plan(context, target_name)
+    plan = _loaded_plan(context, target_name, wave)
     names = _chosen(context, entities)
     with context.journal.running("verify", wave=plan.wave) as run:
         found = _examine(context, plan, target, names, run.run_id)
@@ -135,11 +139,14 @@ class _Found:
         return entity_findings(self.reconciled[name], self.counted[name], self.looks[name], self.suites[name])
 
 
-def _loaded_plan(context: PhaseContext, target_name: str) -> PlanRecord:
+def _loaded_plan(context: PhaseContext, target_name: str, wave: str | None) -> PlanRecord:
+    if wave is not None:
+        refuse_unknown_wave(context, wave)
     with context.journal.transaction() as connection:
-        plan = Plans(context.journal.project_id).latest_begun(connection, target_name)
+        plan = Plans(context.journal.project_id).latest_begun(connection, target_name, wave=wave)
     if plan is None:
-        raise ConfigError(f"nothing was loaded into '{target_name}' yet", hint="run `rollout load` first")
+        what = "nothing" if wave is None else f"nothing of wave '{wave}'"
+        raise ConfigError(f"{what} was loaded into '{target_name}' yet", hint="run `rollout load` first")
     cleansing = context.journal.latest_run("cleanse")
     rested_on = {"sources": plan.inputs["sources"], "rules": plan.inputs["rules"]}
     if cleansing is None or cleansing.summary.get("inputs") != rested_on:

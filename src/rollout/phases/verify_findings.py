@@ -138,6 +138,14 @@ def _told(result: Reconciliation) -> Iterator[Finding]:
             hint="decide whether they stay; nothing is deleted",
             count=result.held,
         )
+    if result.other_waves:
+        yield Finding(
+            id="verify.other_waves",
+            level=Level.INFO,
+            message=f"{result.other_waves} records are of other waves: judged when those are verified",
+            where=result.entity,
+            count=result.other_waves,
+        )
     if result.other:
         yield Finding(
             id="verify.without_key",

@@ -67,6 +67,8 @@ class Project:
                 f"{name}/{source}": mapping.model_dump(mode="json", exclude=_COSMETIC_MAPPING)
                 for (name, source), mapping in mappings.items()
             },
+            # A wave's label decides nothing; its name and filter decide in which part of the rollout a row is.
+            "waves": [[wave.name, {name: wave.where.get(name) for name in names}] for wave in spec.waves],
             "files": {file: _sha256(self.root / file) for file in self._rule_files(mappings.values())},
         }
         return hashlib.sha256(json.dumps(rules, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

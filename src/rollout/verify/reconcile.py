@@ -28,7 +28,10 @@ CROSSWALK = pa.schema(
     [(name, pa.string()) for name in ("golden_key", "migration_key", "target_id", "state")],
 )
 """One row a migration key of the project: the golden record it stands for, the target record it is known to be, and the
-bucket of its latest outcome (`not_loaded` before there is one, `gone` where no golden record has the key any more)."""
+bucket of its latest outcome (`not_loaded` before there is one, `gone` where no golden record has the key any more,
+`other_wave` where its golden record is judged with another wave)."""
+
+OTHER_WAVE = "other_wave"
 
 KEPT = pa.schema([("migration_key", pa.string()), ("field", pa.string())])
 """Fields that the approved plan leaves to the people who changed them in the target."""
@@ -94,6 +97,8 @@ class Reconciliation(Frozen):
     relations_broken: int
     held: int
     """Records made by an earlier load whose latest outcome is not 'loaded', or whose source row is gone."""
+    other_waves: int
+    """Records of other waves: not judged here."""
     other: int
     """Records without migration key: not ours, not judged."""
     kept: int
@@ -186,8 +191,11 @@ def _compare(connection: duckdb.DuckDBPyConnection, data: EntityData, folder: Pa
     ) | _figures(
         connection,
         "SELECT count(*) AS observed, count(*) FILTER (o._migration_key IS NULL) AS other, "
-        "count(*) FILTER (o._migration_key IS NOT NULL AND j.migration_key IS NULL) AS held "
-        f"FROM {_name('observed', entity)} o LEFT JOIN judged j ON j.migration_key = o._migration_key",
+        "count(*) FILTER (o._migration_key IS NOT NULL AND j.migration_key IS NULL AND NOT is_other) AS held, "
+        "count(*) FILTER (is_other) AS other_waves FROM ("
+        f"SELECT _migration_key, coalesce(_migration_key IN (SELECT migration_key FROM {_name('known', entity)} "
+        f"WHERE state = '{OTHER_WAVE}'), false) AS is_other FROM {_name('observed', entity)}"
+        ") o LEFT JOIN judged j ON j.migration_key = o._migration_key",
     )
     wrong_fields = connection.execute("SELECT field, count(*) FROM wrong GROUP BY field ORDER BY 2 DESC, 1").fetchall()
     return Reconciliation(
@@ -260,6 +268,7 @@ def _judged_sql(data: EntityData) -> str:
         LEFT JOIN {crosswalk} k ON k.migration_key = c.migration_key
         WHERE c.migration_key NOT IN (SELECT migration_key FROM expected)
             AND k.target_id IS NULL  -- with a target id it was made by an earlier load: held, not extra
+            AND k.state IS DISTINCT FROM '{OTHER_WAVE}'
         GROUP BY c.migration_key, k.golden_key, k.migration_key, k.state
     """
 

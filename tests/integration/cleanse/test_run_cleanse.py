@@ -35,7 +35,7 @@ def test_the_demo_is_accounted_for_row_by_row(root):
         run = context.journal.latest_run("cleanse")
         assert run is not None
         found = {finding.id for finding in context.journal.findings(run.run_id)}
-        golden = golden_paths(context, wave="all")
+        golden = golden_paths(context)
     assert again == summary
     assert summary.accounted
     assert list(summary.entities) == ["account", "contact"]

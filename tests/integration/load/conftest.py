@@ -84,20 +84,20 @@ class Bench:
             fields = list(self.context.project.spec.entities[entity].fields)
             path = self.context.project.workspace.stages / entity / f"golden-{len(list(self._stages(entity)))}.parquet"
             path.parent.mkdir(exist_ok=True)
-            columns = {"_golden_key": list(records)} | {
+            columns = {"_golden_key": list(records), "_wave": ["all"] * len(records)} | {
                 name: [record.get(name) for record in records.values()] for name in fields
             }
             pq.write_table(pa.table({name: pa.array(cells, pa.string()) for name, cells in columns.items()}), path)
-            rows = [(key, "golden", key, None) for key in records]
+            rows = [(key, "golden", key, None, "all") for key in records]
             if entity == "account":
-                rows += [(key, "merged", golden, "uscc") for key, golden in (merged or {}).items()]
+                rows += [(key, "merged", golden, "uscc", "all") for key, golden in (merged or {}).items()]
             ledgers.append((entity, rows, ordinal))
             summary[entity] = {"golden_file": str(path.relative_to(self.context.project.workspace.stages))}
         inputs = source_inputs(self.context)
         with self.context.journal.running("cleanse") as run:
             for entity, rows, ordinal in ledgers:
                 self.context.journal.replace_ledger(
-                    entity, rows, source_rows=len(rows), ordinal=ordinal, run_id=run.run_id
+                    entity, rows, source_rows={"all": len(rows)}, ordinal=ordinal, run_id=run.run_id
                 )
             run.summary = {
                 "entities": summary,

@@ -309,7 +309,9 @@ def test_an_unknown_entity_is_named(bench):
 
 def test_an_interrupted_cleansing_is_not_planned_from(bench):
     bench.golden(ROWS)
-    bench.context.journal.replace_ledger("account", [("s:1", "golden", "s:1", None)], source_rows=1, run_id="other")
+    bench.context.journal.replace_ledger(
+        "account", [("s:1", "golden", "s:1", None, "all")], source_rows={"all": 1}, run_id="other"
+    )
     with pytest.raises(ConfigError, match="interrupted"):
         bench.plan()
 

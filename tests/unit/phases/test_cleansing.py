@@ -71,7 +71,7 @@ def test_empty_lines_are_skipped_not_lost(small):
     small.accounts("E1|甲||", "|||", "E2|乙||")
     done = small.cleanse()["account"]
     assert done.accounted
-    dispositions = {key: (where, golden) for key, where, golden, _ in ledger_rows(small.store, done)}
+    dispositions = {key: (where, golden) for key, where, golden, *_ in ledger_rows(small.store, done)}
     assert dispositions["east:E1"] == ("golden", "east:E1")
     assert len(dispositions) == done.source
 
@@ -81,8 +81,8 @@ def test_the_ledger_has_every_source_row_once(small):
     done = small.cleanse()["account"]
     ledger = list(ledger_rows(small.store, done))
     assert sorted(row[0] for row in ledger) == ["east:E1", "east:E2", "east:E3", "east:E3~2", "south:S1"]
-    assert ("east:E3", "quarantined", None, "required_missing,uscc_length") in ledger
-    assert ("east:E2", "merged", "east:E1", "same code") in ledger
+    assert ("east:E3", "quarantined", None, "required_missing,uscc_length", "all") in ledger
+    assert ("east:E2", "merged", "east:E1", "same code", "all") in ledger
 
 
 def test_cleansing_again_is_free_until_something_changes(small):

@@ -81,7 +81,7 @@ def test_an_entity_without_rows_leaves_the_load_gate_open(table):
 
 def reconciliation(entity, **figures):
     base = dict.fromkeys(
-        ("missing", "duplicate", "extra", "different", "relations_broken", "held", "other", "kept"), 0
+        ("missing", "duplicate", "extra", "different", "relations_broken", "held", "other_waves", "other", "kept"), 0
     ) | {"expected": 500, "observed": 500, "ok": 500, "relations": 500 if entity == "contact" else 0}
     return Reconciliation(entity=entity, wrong_fields={}, rows_path="", fields_path="", **(base | figures))
 

@@ -1,0 +1,41 @@
+"""Waves by name and in turn: which one a phase means that was not told."""
+
+from __future__ import annotations
+
+from rollout.errors import ConfigError
+from rollout.journal.plans import Plans
+from rollout.model.verdict import Verdict
+from rollout.phases.context import PhaseContext
+from rollout.phases.drift import source_inputs
+
+GATES = ("load", "verify")
+"""Gates that a wave has passed when it is finished."""
+
+
+def refuse_unknown_wave(context: PhaseContext, wave: str) -> None:
+    """Raises ConfigError naming the known waves."""
+    names = [known.name for known in context.project.spec.waves]
+    if wave not in names:
+        raise ConfigError(f"unknown wave: {wave}", hint=f"known, in order: {', '.join(names)}")
+
+
+def next_wave(context: PhaseContext, target_name: str) -> str:
+    """The first wave that is not finished, or the last one if all are.
+
+    A wave is finished when the newest plan of it that a load has begun is wholly applied, rests on the sources and
+    rules as they are now, and the wave's latest gates `load` and `verify` are PASS.
+    """
+    names = [wave.name for wave in context.project.spec.waves]
+    if len(names) == 1:
+        return names[0]
+    inputs = source_inputs(context)
+    plans = Plans(context.journal.project_id)
+    for name in names[:-1]:
+        with context.journal.transaction() as connection:
+            plan = plans.latest_begun(connection, target_name, wave=name)
+        if plan is None or plan.state != "applied" or any(plan.inputs[key] != inputs[key] for key in inputs):
+            return name
+        gates = [context.journal.latest_gate(gate, wave=name) for gate in GATES]
+        if any(gate is None or gate.verdict is not Verdict.PASS for gate in gates):
+            return name
+    return names[-1]
