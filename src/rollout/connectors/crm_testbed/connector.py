@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import Field, SecretStr, ValidationError
 
-from rollout.connectors.base import Capabilities, RowResult, RowStatus, TargetRecord, WriteRow
+from rollout.connectors.base import Capabilities, DirectoryUser, RowResult, RowStatus, TargetRecord, WriteRow
 from rollout.connectors.crm_testbed import translate
 from rollout.connectors.crm_testbed.transport import Transport
 from rollout.connectors.reasons import Reason
@@ -188,6 +188,19 @@ class TestbedConnector:
         self._fields(entity)
         for target_id in target_ids:
             self._transport.delete(f"/api/{entity}/{quote(target_id, safe='')}")
+
+    # --- Directory ---
+
+    @property
+    def own_login(self) -> str:
+        """The login that we work as."""
+        return self._options.username
+
+    def users(self) -> Sequence[DirectoryUser]:
+        """Everybody who may log in, by login."""
+        answer = self._transport.read("GET", "/api/users")
+        with self._transport.understood("/api/users"):
+            return [DirectoryUser(user["login"], user["role"], bool(user["active"])) for user in answer["users"]]
 
     # --- Writer ---
 
