@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
@@ -39,6 +40,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = _utc_now) 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tables.create_all(engine, settings.password)
+        anyio.to_thread.current_default_thread_limiter().total_tokens = tables.CONCURRENCY
         yield
         engine.dispose()
 

@@ -22,3 +22,5 @@ class Fault(StrEnum):
     """Wait, then carry out the call."""
     DELAY_AFTER = "delay_after"
     """Carry out the call and commit, then wait before the answer."""
+    PRETEND = "pretend"
+    """The call is answered as if it had been carried out, and nothing is stored."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rollout.testbed.dependencies import current_user
 from rollout.testbed.fault_kinds import Fault
+from rollout.testbed.tables import PRETENDING
 
 
 class PlannedFault(BaseModel):
@@ -20,11 +22,22 @@ class PlannedFault(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    endpoint: str = Field(description="Path without `/api/`, such as `account/batch`.")
+    endpoint: str = Field(
+        description="Path without `/api/`, such as `account/batch`; of the other systems `erp/orders`, `wecom/…`."
+    )
     fault: Fault
     skip: int = Field(default=0, ge=0, description="Calls that go well before.")
     times: int = Field(default=1, ge=1, description="Calls that suffer it.")
     seconds: float = Field(default=0, ge=0, description="How long delays last, or what Retry-After says.")
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A planned fault, and how many calls it still lets pass and still spoils."""
+
+    fault: PlannedFault
+    skip: int
+    times: int
 
 
 class FaultPlan:
@@ -32,23 +45,37 @@ class FaultPlan:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._calls: defaultdict[str, list[PlannedFault | None]] = defaultdict(list)
+        self._pending: defaultdict[str, deque[_Pending]] = defaultdict(deque)
 
     def add(self, planned: PlannedFault) -> None:
         """Append to the endpoint's calls to come."""
         with self._lock:
-            self._calls[planned.endpoint] += [None] * planned.skip + [planned] * planned.times
+            self._pending[planned.endpoint].append(_Pending(planned, planned.skip, planned.times))
 
     def clear(self) -> None:
         """Everything goes well again."""
         with self._lock:
-            self._calls.clear()
+            self._pending.clear()
 
-    def next(self, endpoint: str) -> PlannedFault | None:
+    def next(self, path: str) -> PlannedFault | None:
         """What this call shall suffer."""
+        if not self._pending:  # the usual case costs nothing
+            return None
+        endpoint = path.removeprefix("/api/").removeprefix("/")
         with self._lock:
-            calls = self._calls.get(endpoint)
-            return calls.pop(0) if calls else None
+            pending = self._pending.get(endpoint)
+            if not pending:
+                return None
+            first = pending[0]
+            if first.skip:
+                first.skip -= 1
+                return None
+            first.times -= 1
+            if not first.times:
+                pending.popleft()
+                if not pending:
+                    del self._pending[endpoint]
+            return first.fault
 
 
 class FaultMiddleware:
@@ -60,8 +87,7 @@ class FaultMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, spoilt if that is planned."""
-        path: str = scope.get("path", "")
-        planned = self._plan.next(path.removeprefix("/api/")) if scope["type"] == "http" else None
+        planned = self._plan.next(scope["path"]) if scope["type"] == "http" else None
         if planned is None:
             await self._app(scope, receive, send)
         elif planned.fault in _REFUSALS:
@@ -72,6 +98,13 @@ class FaultMiddleware:
         elif planned.fault is Fault.DELAY_BEFORE:
             await asyncio.sleep(planned.seconds)
             await self._app(scope, receive, send)
+        elif planned.fault is Fault.PRETEND:
+            # Handlers run in copies of this context, so they see it.
+            mark = PRETENDING.set(True)
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                PRETENDING.reset(mark)
         else:
             await self._carry_out(planned, scope, receive, send)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import select
@@ -70,7 +71,8 @@ def login_page() -> HTMLResponse:
 async def log_in(request: Request, crm: CrmPart) -> Response:
     """Keep the token in a cookie that scripts and other sites cannot use."""
     form = parse_qs((await request.body())[:MAX_FORM_BYTES].decode("utf-8", "replace"))
-    grant = crm.sessions.log_in(form.get("username", [""])[0], form.get("password", [""])[0])
+    username, password = form.get("username", [""])[0], form.get("password", [""])[0]
+    grant = await run_in_threadpool(crm.sessions.log_in, username, password)
     if grant is None:
         return _page("login.html", status=401, failed=True)
     response = RedirectResponse("/", 303)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, insert, select
 from sqlalchemy.engine import Engine
 
-from rollout.testbed.passwords import hash_password, hash_token, password_matches
+from rollout.testbed.passwords import PasswordCheck, hash_password, hash_token
 from rollout.testbed.tables import tokens, users
 
 
@@ -36,6 +36,7 @@ class Sessions:
         self._engine = engine
         self._lifetime_s = lifetime_s
         self._clock = clock
+        self._passwords = PasswordCheck()
         # Checked against when the login is unknown, so that the time of the answer does not tell which logins exist.
         self._nobody = hash_password(secrets.token_hex())
 
@@ -43,7 +44,7 @@ class Sessions:
         """A new token, or None if login and password do not match an active user."""
         with self._engine.connect() as connection:
             hashed = connection.scalar(select(users.c.password_hash).where(users.c.login == login, users.c.active))
-        if not password_matches(password, hashed or self._nobody) or hashed is None:
+        if not self._passwords.matches(password, hashed or self._nobody) or hashed is None:
             return None
         now = self._clock()
         grant = Grant(secrets.token_urlsafe(32), now + timedelta(seconds=self._lifetime_s), self._lifetime_s)

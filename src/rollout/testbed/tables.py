@@ -30,6 +30,8 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from rollout.testbed.entities import ENTITIES, MAX_KEY_LENGTH, ROLES, USERS, Entity, Field, Kind, Role
 from rollout.testbed.passwords import hash_password
 
+CONCURRENCY = 16
+"""Requests served at once, each with one connection at a time: the others wait for a thread, never for a connection."""
 DECIMAL_DIGITS = 20
 DECIMAL_PLACES = 6
 
@@ -102,9 +104,9 @@ TABLES: dict[str, Table] = {name: _table(entity) for name, entity in ENTITIES.it
 
 
 def connect(database_url: str) -> Engine:
-    """An engine on psycopg 3, whatever driver the URL names; a small pool, as one process serves all requests."""
+    """An engine on psycopg 3, whatever driver the URL names; a connection for each request served at once."""
     url = make_url(database_url).set(drivername="postgresql+psycopg")
-    return create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
+    return create_engine(url, pool_size=CONCURRENCY, max_overflow=0, pool_pre_ping=True)
 
 
 @contextmanager
