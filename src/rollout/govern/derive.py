@@ -347,9 +347,8 @@ class _Derivation:
             if any(judged):
                 return self._outdated(step, judged)
             return StepState(step=step, state=State.NOT_STARTED, waiting_for=self._told("run", step))
-        plan, load = self._latest_plan(step.wave), self._run("load", "completed", wave=step.wave)
-        assert plan is not None, "a load is only done when there is a plan"
-        current = [j for j in judged if j and j.plan_id == plan.plan_id and (load is None or j.run_seq > load.seq)]
+        load = self._run("load", "completed", wave=step.wave)
+        current = [found for found in judged if found and (load is None or found.run_seq > load.seq)]
         if len(current) == len(judged):
             return self._judged(step, current)
         attempt = self._attempt(step)

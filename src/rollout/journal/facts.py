@@ -23,8 +23,7 @@ FROM run WHERE project_id = :project ORDER BY phase, wave, state, seq DESC
 """)
 
 _JUDGEMENTS = text("""
-SELECT DISTINCT ON (g.gate, g.wave) g.seq, g.gate, g.wave, g.verdict, g.judged_at, r.seq AS run_seq,
-       r.summary->>'plan_id' AS plan_id
+SELECT DISTINCT ON (g.gate, g.wave) g.seq, g.gate, g.wave, g.verdict, g.judged_at, r.seq AS run_seq
 FROM gate g JOIN run r USING (run_id) WHERE g.project_id = :project ORDER BY g.gate, g.wave, g.seq DESC
 """)
 

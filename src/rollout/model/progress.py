@@ -38,7 +38,6 @@ class Judgement(Frozen):
     verdict: Verdict
     judged_at: datetime
     run_seq: int
-    plan_id: str | None = Field(default=None, description="The plan whose load was judged.")
 
 
 class PlanFact(Frozen):

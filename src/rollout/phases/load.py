@@ -22,6 +22,7 @@ from rollout.phases.drift import drifted, plan_inputs
 from rollout.phases.leases import working_on
 from rollout.phases.pace import calls_at_once, few_collections, rows_a_call
 from rollout.phases.settle import load_scope, settle_open_lines
+from rollout.phases.status import require
 from rollout.phases.wave_order import refuse_unknown_wave
 from rollout.project.spec import TargetSpec
 
@@ -65,7 +66,7 @@ def run_load(
 
     Raises:
         ConfigError: There is no such plan, entity or wave, or the plan is of another wave.
-        ApprovalError: Nobody approved the plan as it is.
+        ApprovalError: Nobody approved the plan as it is; or its wave needs a go of the pilot.
         DriftError: Sources, mapping, rules or target schema changed since; or too many rows are in conflict.
         LeaseHeld: Another load of this target is under way.
         Retryable: The target or the database cannot be reached; what was done is kept, run it again.
@@ -79,6 +80,7 @@ def run_load(
     plan, approval = _approved_plan(context, target_name, plan_id, wave)
     if plan.state == "applied":
         return _summary(context, plan, approval, "already_applied", 0, 0.0)
+    require(context, "load", plan.wave)
     with few_collections(), working_on(context, target_name, target) as lease:
         # What may have changed before we held it.
         plan, approval = _approved_plan(context, target_name, plan.plan_id, wave)

@@ -29,6 +29,7 @@ from rollout.phases.leases import working_on
 from rollout.phases.pace import calls_at_once, few_collections, rows_a_call
 from rollout.phases.plan_file import PlanFile
 from rollout.phases.settle import settle_open_lines
+from rollout.phases.status import require
 from rollout.phases.wave_order import next_wave, refuse_unknown_wave
 
 BATCH_ROWS = 2_000
@@ -271,6 +272,7 @@ def run_plan(context: PhaseContext, *, wave: str | None = None) -> PlanSummary:
         wave: Its name; None: the first that is not finished, see `rollout.phases.wave_order`.
 
     Raises:
+        ApprovalError: It is a later wave, and nobody said go to the pilot.
         ConfigError: There is no such wave. Nothing was cleansed, or sources or rules changed since: cleanse again.
         Retryable: The target or the database cannot be reached.
     """
@@ -281,6 +283,7 @@ def run_plan(context: PhaseContext, *, wave: str | None = None) -> PlanSummary:
     with few_collections(), working_on(context, target_name, target) as lease:
         settle_open_lines(context, target_name, target, lease)
         wave = wave or next_wave(context, target_name)
+        require(context, "plan", wave)
         inputs = plan_inputs(context, target_name, target, wave)
         _refuse_stale_cleansing(context, inputs)
         with context.journal.running("plan", wave=wave) as run:

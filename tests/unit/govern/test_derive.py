@@ -67,7 +67,6 @@ class Diary:
         self._move(wave, state=state, is_begun=True)
 
     def judge(self, gate: str, verdict: Verdict, wave: str = "all", *, run_seq: int | None = None) -> None:
-        plan = next((p.plan_id for p in self.facts.plans if p.wave == wave), None)
         seq = self._next()
         judged = Judgement(
             seq=seq,
@@ -76,7 +75,6 @@ class Diary:
             verdict=verdict,
             judged_at=self.at,
             run_seq=run_seq or seq,
-            plan_id=plan if gate in {"load", "verify"} else None,
         )
         self._with(judgements=(*(j for j in self.facts.judgements if (j.gate, j.wave) != (gate, wave)), judged))
 
