@@ -25,7 +25,7 @@ def allowed(address: str, hosts: Iterable[str]) -> str:
     if asked not in listed:
         raise ConfigError(
             f"{_text(asked)} may not be put under load",
-            where="loadtest.hosts",
+            where="rollout.yaml: loadtest.hosts",
             hint=f"it lists {', '.join(map(_text, listed))}; add an address only if everybody who works there agrees",
         )
     return _text(asked)
@@ -40,7 +40,7 @@ def _origin(address: str, what: str) -> tuple[str, str, int]:
     if parts.scheme not in _PORTS or not parts.hostname or port is None or parts.username or parts.password:
         raise ConfigError(
             f"{what} is no address: '{address.rpartition('@')[2]}'",
-            where="loadtest.hosts",
+            where="rollout.yaml: loadtest.hosts",
             hint="write scheme, host and port, such as https://crm-test.example.com:8443",
         )
     return parts.scheme, parts.hostname.rstrip("."), port

@@ -95,4 +95,6 @@ def weakest_bound(samples: Sequence[SampleFigures]) -> SampleFigures | None:
 
 
 def _value(metric: str, value: float | None) -> str:
-    return figures.share(value, 2) if metric in _SHARES else figures.number(value)
+    if metric in _SHARES:
+        return figures.share(value, 2)
+    return figures.seconds(value) if metric.endswith("_s") else figures.number(value)

@@ -108,7 +108,7 @@ def time_plot(doc: LoadTestDocument) -> TimePlot:
     x = plots.axis((point.at_s for point in series), least=10, exact=True)
     limit = next((result.threshold for result in doc.gate.criteria if result.metric == "mean_s"), None)
     seconds = plots.axis((value for point in series for value in (point.mean_s, point.p95_s)), least=0.05)
-    users = plots.axis((point.users for point in series), least=max(doc.settings.users, 5))
+    users = plots.axis((point.users for point in series), least=max(doc.settings.users, 5), steps=2)
     began = doc.figures.hold_from_s
     hold = None if began is None else (x.at(began), round(x.at(began + doc.settings.hold_s) - x.at(began), 3))
     return TimePlot(

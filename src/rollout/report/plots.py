@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _STEPS = (1, 2, 5, 10)
-_TICKS = 5
 
 
 @dataclass(frozen=True)
@@ -38,18 +37,19 @@ class Axis:
         )
 
 
-def axis(values: Iterable[float | None], *, least: float, exact: bool = False) -> Axis:
+def axis(values: Iterable[float | None], *, least: float, exact: bool = False, steps: int = 5) -> Axis:
     """An axis that all values fit on.
 
     Args:
         values: None stands for nothing.
         least: The axis reaches at least here.
         exact: End where the values end, not at the next round step.
+        steps: At most so many.
     """
     highest = max((value for value in values if value is not None), default=0.0)
     top = max(highest, least)
-    size = 10.0 ** math.floor(math.log10(top / _TICKS))
-    step = next(factor * size for factor in _STEPS if factor * size * _TICKS >= top * (1 - 1e-9))
+    size = 10.0 ** math.floor(math.log10(top / steps))
+    step = next(factor * size for factor in _STEPS if factor * size * steps >= top * (1 - 1e-9))
     return Axis(top if exact else math.ceil(top / step - 1e-9) * step, step)
 
 
