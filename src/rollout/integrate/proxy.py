@@ -70,6 +70,7 @@ class FaultProxy:
         self._port = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault proxy", daemon=True)
 
@@ -120,7 +121,7 @@ class FaultProxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, HOST, self._port)
+            self._server = await asyncio.start_server(self._accept, HOST, self._port)
             self._port = self._server.sockets[0].getsockname()[1]
 
     async def _refuse(self) -> None:
@@ -130,8 +131,13 @@ class FaultProxy:
             self._server = None
         for writer in list(self._writers):
             writer.transport.abort()
-        while self._writers:  # so that nothing is under way any more when the caller goes on
-            await asyncio.sleep(0.005)
+        if self._serving:  # so that nothing is under way any more when the caller goes on
+            await asyncio.wait(self._serving)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = self._loop.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.counters.connections += 1
