@@ -10,5 +10,6 @@ person) and ``truth/defects.csv`` (row, field, what is wrong with it; codes in `
 from __future__ import annotations
 
 from rollout.testbed.demodata.dataset import MAX_ACCOUNTS, MIN_ACCOUNTS, DemoData, generate, read_names
+from rollout.testbed.demodata.traffic import erp_orders, wecom_messages
 
-__all__ = ["MAX_ACCOUNTS", "MIN_ACCOUNTS", "DemoData", "generate", "read_names"]
+__all__ = ["MAX_ACCOUNTS", "MIN_ACCOUNTS", "DemoData", "erp_orders", "generate", "read_names", "wecom_messages"]
