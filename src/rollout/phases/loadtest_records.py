@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 from rollout.capacity.recording import Stored
 from rollout.connectors.base import Connector, Remover, TargetReader
-from rollout.errors import ConfigError, RolloutError
+from rollout.errors import ConfigError, Fatal, RolloutError
 from rollout.phases.context import PhaseContext, Progress, shown
 
 PREFIX = "loadtest:"
@@ -60,14 +62,14 @@ def not_found(target: LoadTestTarget, stored: Sequence[Stored], progress: Progre
     return lost
 
 
+@dataclass
 class Removal:
     """What was removed of a load test, and what could not be."""
 
-    def __init__(self) -> None:
-        self.removed = 0
-        self.left = 0
-        self.problem = ""
-        """Why something is left, or may be."""
+    removed: int = 0
+    left: int = 0
+    problem: str = ""
+    """Why something is left, or may be."""
 
 
 def remove(target: LoadTestTarget, entities: Sequence[str], prefix: str, progress: Progress) -> Removal:
@@ -79,21 +81,36 @@ def remove(target: LoadTestTarget, entities: Sequence[str], prefix: str, progres
     with shown(progress, "remove test records", None, "records"):
         for entity in entities:
             try:
+                left = _ids(target, entity, prefix)
                 for _ in range(ROUNDS):
-                    ids = [record.target_id for record in target.read_by_key_prefix(entity, prefix)]
-                    if not ids:
+                    if not left:
                         break
-                    done.removed += _delete(target, entity, ids, progress)
-                done.left += sum(1 for _ in target.read_by_key_prefix(entity, prefix))
+                    done.problem = _delete(target, entity, left, progress) or done.problem
+                    before, left = left, _ids(target, entity, prefix)
+                    done.removed += len(set(before) - set(left))
+                done.left += len(left)
             except RolloutError as error:
                 done.problem = str(error)
     return done
 
 
-def _delete(target: LoadTestTarget, entity: str, ids: Sequence[str], progress: Progress) -> int:
-    """Delete in pieces, so that progress shows; answers how many are gone."""
-    for first in range(0, len(ids), 50):
-        piece = ids[first : first + 50]
-        target.delete(entity, piece)
-        progress.advance(len(piece))
-    return len(ids)
+def _ids(target: LoadTestTarget, entity: str, prefix: str) -> list[str]:
+    return [record.target_id for record in target.read_by_key_prefix(entity, prefix)]
+
+
+def _delete(target: LoadTestTarget, entity: str, ids: Sequence[str], progress: Progress) -> str:
+    """Delete records, as many at once as the target allows; answers why one was refused, if any was."""
+
+    def refused(target_id: str) -> str:
+        try:
+            target.delete(entity, [target_id])
+        except Fatal as error:
+            return str(error)
+        progress.advance(1)
+        return ""
+
+    pool = ThreadPoolExecutor(target.capabilities.concurrency)
+    try:
+        return next((problem for problem in list(pool.map(refused, ids)) if problem), "")
+    finally:
+        pool.shutdown(cancel_futures=True)
