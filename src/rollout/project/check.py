@@ -128,6 +128,14 @@ def _waves(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
             for field, values in fields.items() if entity else ():
                 kind = f"field of '{name}'"
                 yield from _known(document, field, _fields(entity), kind, (*here, field), "project")
+                if field in _fields(entity) and _fields(entity)[field].references:
+                    told = f"'{field}' refers to another record: it holds no value that a filter could name"
+                    hint = "filter the entity it refers to; records follow those they refer to"
+                    yield document.error("project.wave_reference", told, (*here, field), hint=hint)
+                    continue
+                if not values:
+                    told = f"wave '{wave.name}' names no value of '{field}': it would take no record"
+                    yield document.error("project.wave_empty", told, (*here, field), hint="list the values it takes")
                 picklist = _fields(entity)[field].picklist if field in _fields(entity) else ()
                 for value in sorted(set(values) - set(picklist)) if picklist else ():
                     told = f"'{value}' is not in the pick-list of '{field}': no record can have it"

@@ -65,6 +65,8 @@ def test_the_whole_project_is_in_order(root: Path) -> None:
     assert project.spec.load_order == ("account", "contact")
 
 
+WAVES = "version: 1\nwaves: [{{name: pilot, where: {}}}]"
+
 PROJECT_FAULTS = [
     # old text, new text, finding, text of the line it must name, in its message or hint
     ("phone: {label: 电话, type: phone}", "phone: {label: 电话, typ: phone}", "project.unknown_key", "typ: phone", "did you mean 'type'"),
@@ -96,6 +98,15 @@ PROJECT_FAULTS = [
     ('"${env:ROLLOUT_TESTBED_URL}"', "http://me:hunter2@crm", "project.secret_in_clear", "hunter2", "${env:NAME}"),
     ("ROLLOUT_TESTBED_URL", "NO_SUCH_VARIABLE", "project.variable_missing", "NO_SUCH", "NO_SUCH_VARIABLE is not set"),
     ("${env:ROLLOUT_TESTBED_URL}", "${ROLLOUT_TESTBED_URL}", "project.reference", "{ROLLOUT_TESTBED_URL}", "${env:NAME}"),
+    ("version: 1", WAVES.format("{account: {region: [华东]}}}, {name: pilot"), "project.wave_twice", "waves:", "'pilot' is declared twice"),
+    ("version: 1", WAVES.format("{account: {region: [华东]}}}, {name: b, where: {account: {region: [华南]}}"), "project.wave_rest", "waves:", "add a wave without"),
+    ("version: 1", WAVES.format("{}}, {name: b"), "project.wave_all", "waves:", "'b' would stay empty"),
+    ("version: 1", WAVES.format("{acount: {region: [华东]}}}, {name: b"), "project.entity_unknown", "waves:", "did you mean 'account'"),
+    ("version: 1", WAVES.format("{account: {regoin: [华东]}}}, {name: b"), "project.field_unknown", "waves:", "did you mean 'region'"),
+    ("version: 1", WAVES.format("{account: {region: [East]}}}, {name: b"), "project.wave_value", "waves:", "no record can have it"),
+    ("version: 1", WAVES.format("{account: {region: []}}}, {name: b"), "project.wave_empty", "waves:", "names no value of 'region'"),
+    ("version: 1", WAVES.format("{contact: {account: [K1]}}}, {name: b"), "project.wave_reference", "waves:", "refers to another record"),
+    ("version: 1", "version: 1\nwaves: []", "project.invalid_value", "waves:", "at least 1"),
     ("version: 1", "version: 1\nenvironments: [prod]", "project.environments", "environments", "names to keys"),
 ]  # fmt: skip
 
@@ -114,6 +125,30 @@ def test_a_fault_in_the_project_file_is_named_with_its_line(
         assert found[0].where == f"rollout.yaml:{line_of(root / 'rollout.yaml', line)}"
     with pytest.raises(ConfigError):
         load_project(root / "rollout.yaml", environ=ENVIRON)
+
+
+def test_a_pilot_and_the_rest_are_in_order(root: Path) -> None:
+    change(root / "rollout.yaml", "version: 1", WAVES.format("{account: {region: [华东, 华南]}}}, {name: rest"))
+    assert check(root) == []
+    waves = load_project(root / "rollout.yaml", environ=ENVIRON).spec.waves
+    assert [wave.name for wave in waves] == ["pilot", "rest"]
+
+
+def test_only_what_decides_waves_is_part_of_the_rules(root: Path) -> None:
+    def digests() -> list[str]:
+        project = load_project(root / "rollout.yaml", environ=ENVIRON)
+        return [project.rules_digest("account"), project.rules_digest("contact")]
+
+    before = digests()
+    change(root / "rollout.yaml", "version: 1", WAVES.format("{account: {region: [华东]}}}, {name: rest"))
+    two = digests()
+    assert two[0] != before[0]
+    change(root / "rollout.yaml", "{name: rest}", "{name: rest, label: 其余大区}")
+    assert digests() == two
+    change(root / "rollout.yaml", "region: [华东]", "region: [华南]")
+    filtered = digests()
+    assert filtered[0] != two[0]
+    assert filtered[1] == two[1]  # its stage rests on the account's, and with it on the filter
 
 
 MAPPING_FAULTS = [
