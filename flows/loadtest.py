@@ -36,7 +36,7 @@ class LoadTestOptions(ProjectOptions):
         ge=0,
         le=86_400,
         title="保持（秒）· Hold (s)",
-        description="全部用户在线的秒数，至少 5；0 为项目设置。Seconds that all stay (5 or more); 0: the project's.",
+        description="全部用户在线的秒数，至少 1；0 为项目设置。Seconds that all stay (1 or more); 0: the project's.",
     )
 
     @property

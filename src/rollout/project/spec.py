@@ -192,7 +192,7 @@ class LoadTestSection(Frozen):
     password: str = Field(description="Its password, as `${env:NAME}`.")
     users: int = Field(default=100, ge=1, le=10_000, description="Concurrent users to reach.")
     ramp_s: float = Field(default=30, gt=0, description="Seconds from the first to the last user.")
-    hold_s: float = Field(default=120, ge=5, description="Seconds that all of them stay; only these are judged.")
+    hold_s: float = Field(default=120, ge=1, description="Seconds that all of them stay; only these are judged.")
     think_s: tuple[float, float] = Field(default=(1.0, 3.0), description="Shortest and longest pause of a user.")
 
 
