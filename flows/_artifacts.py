@@ -11,8 +11,11 @@ from urllib.parse import quote
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from rollout.errors import RolloutError
+from rollout.journal.facts import overrides
+from rollout.model.progress import Override
 from rollout.model.verdict import GateResult
 from rollout.phases.context import PhaseContext
+from rollout.phases.status import rollout_status
 from rollout.project.spec import Language
 from rollout.report import markdown
 
@@ -37,14 +40,30 @@ def publish_conservation(context: PhaseContext, wave: str | None = None) -> None
     _publish(context, ("conservation",), "守恒表 · Conservation: where every source row is", render)
 
 
-def publish_gates(context: PhaseContext, gates: Iterable[GateResult]) -> None:
-    """Each gate's verdict and criteria."""
+def publish_status(context: PhaseContext) -> None:
+    """Every phase: its state, its verdict, and who must do what next."""
+    status = rollout_status(context)
+    due = f"{status.next.label} · {status.next.label_en}" if status.next else "运行 · operation"
+    _publish(
+        context,
+        ("status",),
+        f"上线进度 · Where the rollout is: {due}",
+        lambda language: markdown.status_table(status, language),
+    )
+
+
+def publish_gates(context: PhaseContext, gates: Iterable[GateResult], wave: str | None = None) -> None:
+    """Each gate's verdict and criteria, and who went on in spite of it. `wave`: which one was judged, if any."""
+    spec = context.project.spec
+    shown = [wave] if wave and len(spec.waves) > 1 else []
     for gate in gates:
+        found = overrides(context.journal, gate.gate, wave)
 
-        def render(language: Language, gate: GateResult = gate) -> str:
-            return markdown.gate_table(gate, language)
+        def render(language: Language, gate: GateResult = gate, found: tuple[Override, ...] = found) -> str:
+            return markdown.gate_table(gate, language, overrides=found, time_zone=spec.project.time_zone)
 
-        _publish(context, ("gate", gate.gate), f"门禁 · Gate {gate.gate}: {gate.verdict.value}", render)
+        told = " · ".join([f"门禁 · Gate {gate.gate}", *shown])
+        _publish(context, ("gate", gate.gate, *shown), f"{told}: {gate.verdict.value}", render)
 
 
 def publish_findings(context: PhaseContext, phase: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from prefect.states import Failed
 from prefect.tasks import Task
 from pydantic import BaseModel, ConfigDict, Field
 
-from flows._artifacts import publish_error
+from flows._artifacts import publish_error, publish_status
 from flows._progress import ArtifactProgress
 from rollout.errors import RolloutError
 from rollout.phases.context import PhaseContext, open_context
@@ -104,8 +105,9 @@ def open_project(options: ProjectOptions) -> PhaseContext:
 def phase_task(name: str) -> Callable[[Callable[[PhaseContext, Options], Any]], Task[..., Any]]:
     """Make a function of a context and options a task of the options alone.
 
-    The task opens the context itself, so that a shard may run on any host. An error written for people ends it in a
-    state with that error's name and message instead of a traceback; anything else is a bug and keeps its traceback.
+    The task opens the context itself, so that a shard may run on any host, and publishes where the rollout is after it.
+    An error written for people ends it in a state with that error's name and message instead of a traceback; anything
+    else is a bug and keeps its traceback.
     """
 
     def decorate(function: Callable[[PhaseContext, Options], Any]) -> Task[..., Any]:
@@ -114,7 +116,14 @@ def phase_task(name: str) -> Callable[[Callable[[PhaseContext, Options], Any]], 
         def run(options: Options) -> Any:
             try:
                 with open_project(options) as context:
-                    return function(context, options)
+                    try:
+                        result = function(context, options)
+                    except RolloutError:
+                        with contextlib.suppress(RolloutError):  # the error itself is the one to tell
+                            publish_status(context)
+                        raise
+                    publish_status(context)
+                    return result
             except RolloutError as error:
                 publish_error(error)
                 return Failed(name=type(error).__name__, message=str(error), data=error)

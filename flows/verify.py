@@ -23,7 +23,7 @@ class VerifyOptions(WaveOptions):
 def verify_target(context: PhaseContext, options: VerifyOptions) -> VerifySummary:
     """Compare every row with the CRM and publish the gates."""
     summary = run_verify(context, wave=options.wave or None)
-    publish_gates(context, summary.gates)
+    publish_gates(context, summary.gates, summary.wave)
     publish_reports(context, summary.reports)
     return summary
 

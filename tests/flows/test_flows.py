@@ -2,93 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-import psycopg
 import pytest
 
-from rollout.journal import people
-from rollout.model.verdict import Comparison, Criterion, GateResult, Measurement, judge_gate
+from rollout.model.verdict import Comparison, Criterion, GateResult, Measurement, Verdict, judge_gate
 from rollout.phases.approve import approve
 from rollout.phases.cleanse import run_cleanse
-from rollout.phases.context import PhaseContext, open_context
 from rollout.phases.load import run_load
 from rollout.phases.plan import run_plan
-from rollout.project import postgres
-from rollout.project.loader import load_project
 from rollout.report import markdown
-from rollout.testbed.demodata import generate
-from rollout.testbed.server import Testbed, running
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.xdist_group("flows")]
-ROOT = Path(__file__).resolve().parents[2]
-PERSON = "测试负责人"
-
-
-@dataclass(frozen=True)
-class Rollout:
-    """A copy of the demo project with a CRM of its own."""
-
-    folder: Path
-    environ: dict[str, str]
-    code: str
-    testbed: Testbed
-
-    def context(self) -> PhaseContext:
-        return open_context(load_project(self.folder / "rollout.yaml"))
-
-    @property
-    def options(self) -> dict[str, str]:
-        return {"project": str(self.folder)}
 
 
 @pytest.fixture(scope="module")
-def company(pg_server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rollout]:
-    names = [f"test_{uuid.uuid4().hex}" for _ in range(2)]
-    with psycopg.connect(pg_server_url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f'CREATE DATABASE "{name}"')
-    journal, crm = (postgres.with_database(pg_server_url, name) for name in names)
-    folder = tmp_path_factory.mktemp("company")
-    shutil.copytree(ROOT / "demo", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".rollout", "legacy"))
-    generate(folder / "legacy", accounts=400, seed=3)
-    with running(crm) as testbed:
-        environ = {
-            "ROLLOUT_DATABASE_URL": journal,
-            "ROLLOUT_TESTBED_URL": testbed.base_url,
-            "ROLLOUT_TESTBED_PASSWORD": testbed.password,
-        }
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in environ.items():
-                patch.setenv(name, value)
-            with open_context(load_project(folder / "rollout.yaml")) as context:
-                code = people.add(context.journal, PERSON)
-        yield Rollout(folder, environ, code, testbed)
-    with psycopg.connect(pg_server_url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+def company(make_company):
+    with make_company(accounts=400, without=("waves", "integration", "loadtest")) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
-def _environment(company: Rollout, monkeypatch: pytest.MonkeyPatch, _clean_environment: None) -> None:
+def _environment(company, monkeypatch: pytest.MonkeyPatch, _clean_environment: None) -> None:
     for name, value in company.environ.items():
         monkeypatch.setenv(name, value)
-
-
-def artifacts(flow_run_id) -> dict[str, str]:
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
-
-    with get_client(sync_client=True) as client:
-        found = client.read_artifacts(
-            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
-        )
-    return {artifact.key: str(artifact.data) for artifact in found}
 
 
 def all_artifacts() -> list[str]:
@@ -99,19 +36,7 @@ def all_artifacts() -> list[str]:
         return [str(artifact.data) for artifact in client.read_artifacts(limit=200)]
 
 
-def run_as_deployed(flow, options):
-    """Run a flow as a worker does: its parameters lie on the server, in clear, before it starts."""
-    from prefect.client.orchestration import get_client
-    from prefect.flow_engine import run_flow
-
-    with get_client(sync_client=True) as client:
-        created = client.create_flow_run(flow, parameters={"options": options})
-        stored_before = client.read_flow_run(created.id).parameters
-        state = run_flow(flow, flow_run=created, parameters=created.parameters, return_type="state")
-        return state, stored_before, client.read_flow_run(created.id)
-
-
-def test_the_rollout_stops_for_a_person_goes_on_when_approved_and_changes_nothing_again(company):
+def test_the_rollout_stops_for_a_person_goes_on_when_approved_and_changes_nothing_again(company, run_as_deployed):
     from flows.approve import ApproveOptions, approve_plan
     from flows.load import LoadOptions, load
     from flows.whole_rollout import RolloutOptions, rollout
@@ -121,12 +46,16 @@ def test_the_rollout_stops_for_a_person_goes_on_when_approved_and_changes_nothin
     plan_id = waiting.result()
     assert plan_id in waiting.message
 
-    unapproved = rollout(RolloutOptions(**company.options, plan_id=plan_id), return_state=True)
-    assert unapproved.name == "ApprovalError"
-    assert unapproved.is_failed()
-    assert "rollout approve" in unapproved.message
+    unapproved = rollout(RolloutOptions(**company.options), return_state=True)
+    assert (unapproved.name, unapproved.result()) == ("AwaitingApproval", plan_id)  # and no second plan
 
-    form = {**company.options, "plan_id": plan_id, "person": PERSON, "reason": "checked by the test", "go_on": False}
+    form = {
+        **company.options,
+        "plan_id": plan_id,
+        "person": company.person,
+        "reason": "checked by the test",
+        "go_on": False,
+    }
     refused, before, after = run_as_deployed(approve_plan, {**form, "code": "not-the-code"})
     assert refused.name == "ApprovalError"
     assert before["options"]["code"] == "not-the-code"  # what Prefect holds until the flow begins
@@ -136,8 +65,11 @@ def test_the_rollout_stops_for_a_person_goes_on_when_approved_and_changes_nothin
     approved = approve_plan(ApproveOptions(**form, code=company.code), return_state=True)
     assert approved.name == "Approved", approved.message
 
-    done = rollout(RolloutOptions(**company.options, plan_id=plan_id), return_state=True)
-    assert done.name == "GatesPassed", done.message
+    done = rollout(RolloutOptions(**company.options), return_state=True)
+    assert done.name == "AwaitingDecision", done.message
+    assert "rollout decide golive" in done.message
+    with company.context() as context:
+        assert context.journal.latest_gate("verify").verdict is Verdict.PASS
 
     again = load(LoadOptions(**company.options), return_state=True)
     assert again.is_completed(), again.message
@@ -147,7 +79,7 @@ def test_the_rollout_stops_for_a_person_goes_on_when_approved_and_changes_nothin
         assert line.unchanged > 0
 
 
-def test_artifacts_show_rows_findings_plan_gates_and_reports(company):
+def test_artifacts_show_rows_findings_plan_gates_and_reports(company, artifacts):
     from flows.assess import AssessOptions, assess
     from flows.cleanse import CleanseOptions, cleanse
     from flows.load import LoadOptions, load
@@ -176,6 +108,7 @@ def test_artifacts_show_rows_findings_plan_gates_and_reports(company):
             "plan-file",
             "gate-load",
             "gate-verify",
+            "status",
             "report-acceptance-en",
         )
     }
@@ -185,7 +118,7 @@ def test_artifacts_show_rows_findings_plan_gates_and_reports(company):
     assert "](file://" in seen["hengtai-demo-report-acceptance-en"]
 
 
-def test_a_report_link_leads_to_where_reports_are_served(company, monkeypatch):
+def test_a_report_link_leads_to_where_reports_are_served(company, monkeypatch, artifacts):
     from flows.assess import AssessOptions, assess
 
     monkeypatch.setenv("ROLLOUT_REPORTS_URL", "http://127.0.0.1:8060/token")
@@ -204,7 +137,7 @@ def test_run_names_say_phase_entities_and_wave(company):
         assert client.read_flow_run(state.state_details.flow_run_id).name == "load · account · wave all"
 
 
-def test_an_error_ends_a_run_by_its_name_with_the_next_step_and_no_traceback(tmp_path, caplog):
+def test_an_error_ends_a_run_by_its_name_with_the_next_step_and_no_traceback(tmp_path, caplog, artifacts):
     from flows.assess import AssessOptions, assess
 
     state = assess(AssessOptions(project=str(tmp_path)), return_state=True)
@@ -245,7 +178,7 @@ def test_defects_in_the_crm_fail_the_rollout_each_by_its_name_and_no_artifact_sh
     with company.context() as context:
         run_cleanse(context)
         plan_id = run_plan(context).plan_id
-        approve(context, person=PERSON, code=company.code, reason="checked by the test", plan_id=plan_id)
+        approve(context, person=company.person, code=company.code, reason="checked by the test", plan_id=plan_id)
         run_load(context)
     with company.testbed.client("zhang.wei") as crm:
 
@@ -267,7 +200,7 @@ def test_defects_in_the_crm_fail_the_rollout_each_by_its_name_and_no_artifact_sh
         made = {"op": "create", "migration_key": "never-made-by-us", "fields": twin["fields"]}
         crm.post("/api/contact/batch", json={"rows": [made]}).raise_for_status()
 
-    state = rollout(RolloutOptions(**company.options, plan_id=plan_id), return_state=True)
+    state = rollout(RolloutOptions(**company.options), return_state=True)
     assert (state.name, state.is_failed()) == ("GateFailed-verify", True), state.message
     with company.context() as context:
         found = context.journal.latest_run("verify").summary["entities"]
@@ -285,7 +218,7 @@ def test_defects_in_the_crm_fail_the_rollout_each_by_its_name_and_no_artifact_sh
     assert [value for value in shown if value in seen] == []
 
 
-def test_progress_ends_at_what_was_reached_and_is_not_written_for_every_row(company):
+def test_progress_ends_at_what_was_reached_and_is_not_written_for_every_row(company, artifacts):
     from prefect import flow
 
     from flows import _progress

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +27,21 @@ class Limit(Strict):
     collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"]
 
 
+class Schedule(Strict):
+    """Keys that Prefect's own `RawScheduleConfig` knows; a cron of five fields, a zone that exists."""
+
+    cron: str = Field(pattern=r"^\S+( \S+){4}$")
+    timezone: str
+    active: Literal[True]
+    slug: str = Field(pattern="^[a-z][a-z-]*$")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        ZoneInfo(value)
+        return value
+
+
 class Deployment(Strict):
     name: str = Field(pattern="^[a-z][a-z-]*$")
     entrypoint: str = Field(pattern=r"^flows/[a-z_]+\.py:[a-z_]+$")
@@ -33,6 +49,7 @@ class Deployment(Strict):
     tags: list[str] = Field(min_length=1)
     enforce_parameter_schema: Literal[True]
     concurrency_limit: Limit | None = None
+    schedules: list[Schedule] = []
     work_pool: Pool
 
 
@@ -89,4 +106,28 @@ def test_entrypoints_are_flows_whose_options_are_a_documented_strict_form(raw):
             assert "·" in field["title"], f"{entry['name']}.{name} has no title in both languages"
             assert len(field["description"]) > 20, f"{entry['name']}.{name} is not explained"
             if field["type"] in {"string", "array"} and name not in {"project", "environment"}:
-                assert field.keys() & {"maxLength", "maxItems"}, f"{entry['name']}.{name} has no bound"
+                assert field.keys() & {"maxLength", "maxItems", "enum"}, f"{entry['name']}.{name} has no bound"
+
+
+def test_what_recurs_has_its_schedule_in_the_demo_project_s_zone(raw):
+    from prefect.cli.deploy._models import RawScheduleConfig
+
+    schedules = {entry["name"]: entry["schedules"] for entry in raw["deployments"] if "schedules" in entry}
+    assert {name: [item["cron"] for item in items] for name, items in schedules.items()} == {
+        "health": ["*/10 * * * *"],
+        "nightly-sync-check": ["0 2 * * *"],
+        "monthly-operation-report": ["0 8 1 * *"],
+    }
+    demo = yaml.safe_load((ROOT / "demo/rollout.yaml").read_text(encoding="utf-8"))
+    zones = {item["timezone"] for items in schedules.values() for item in items}
+    assert zones == {demo["project"]["time_zone"]}
+    for items in schedules.values():
+        for item in items:
+            RawScheduleConfig.model_validate(item)
+
+
+def test_the_health_check_s_schedule_is_the_one_that_the_monthly_report_counts_by(raw):
+    from rollout.project.spec import OperationsSection
+
+    (health,) = [entry for entry in raw["deployments"] if entry["name"] == "health"]
+    assert health["schedules"][0]["cron"] == f"*/{OperationsSection().health_every_min} * * * *"
