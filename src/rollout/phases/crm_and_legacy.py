@@ -20,7 +20,7 @@ from rollout.load.merge_base import Base, Fingerprint
 from rollout.load.work import record_fingerprint
 from rollout.match.parquet import quoted, scan
 from rollout.model.base import Frozen
-from rollout.operate.compare import Because, Kind
+from rollout.operate.kinds import Because, Kind
 from rollout.phases.context import PhaseContext
 from rollout.phases.crm_and_source import Difference, SourceCheck, reasons
 from rollout.phases.raw import read_source

@@ -17,17 +17,8 @@ from rollout.journal.carried import Carried
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldType, TargetField
 from rollout.model.masking import mask_generic, mask_text
-from rollout.operate.compare import (
-    CARRIED,
-    LETTERS,
-    WRONG,
-    Circumstances,
-    Kind,
-    Sides,
-    compare,
-    crm_schema,
-    feed_schema,
-)
+from rollout.operate.compare import CARRIED, LETTERS, Circumstances, Sides, compare, crm_schema, feed_schema
+from rollout.operate.kinds import WRONG, Kind
 from rollout.phases.context import PhaseContext, TargetConnector
 from rollout.project.spec import SyncSpec
 

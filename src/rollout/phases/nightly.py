@@ -16,8 +16,8 @@ from rollout.journal.carried import Carried
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
 from rollout.model.verdict import GateResult, Measurement, Verdict, judge_gate
-from rollout.operate.compare import WRONG, Kind
 from rollout.operate.incidents import Signal
+from rollout.operate.kinds import WRONG, Kind
 from rollout.operate.permissions import INACTIVE
 from rollout.phases.alerting import IncidentSummary, settle
 from rollout.phases.context import PhaseContext

@@ -119,6 +119,11 @@ def findings_table(findings: Sequence[Finding], language: Language, *, limit: in
     return _table(head, lines, numbers_from=99) + more
 
 
+def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table of text; data in its cells stays text."""
+    return _table(head, lines, numbers_from=len(head))
+
+
 def _verdict(verdict: Verdict, language: Language) -> str:
     return f"{_MARKS[verdict]} {messages(language)('verdict.' + verdict.value)}"
 

@@ -20,11 +20,12 @@ from rollout.model.entity import FieldType
 from rollout.model.finding import Finding, Level
 from rollout.model.outcome import Bucket
 from rollout.model.verdict import Verdict
+from rollout.operate.kinds import WRONG, Because
 from rollout.phases.loadtest import MIX
-from rollout.operate.compare import WRONG
 from rollout.project.gates import DEFAULT_CRITERIA, METRICS
 from rollout.report import assessment, documents, loadtest
 from rollout.report.messages import MissingMessage, messages
+from rollout.report.operation_documents import SYNC_KINDS, NightState, Slot
 
 SOURCE = Path(rollout.__file__).parent
 REPORT = SOURCE / "report"
@@ -117,6 +118,17 @@ def family_keys() -> set[str]:
             "health.dead_letters",
             *(f"sync_check.{name}" for name in (*WRONG, "unreadable")),
         ],
+        "probe": ["database", "login", "transaction", "disk", "feed", "sync_lag", "dead_letters"],
+        "slot": [slot.value for slot in Slot],
+        "night": [state.value for state in NightState],
+        "sync_kind": list(SYNC_KINDS),
+        "because": [because.value for because in Because],
+        "standing": ["sales", "manager", "admin", "migration", "inactive", "absent"],
+        "integration": [f"verdict_{verdict.value}" for verdict in Verdict],
+        "scenario": integration.SCENARIOS,
+        "scenario_expected": integration.SCENARIOS,
+        "cell_outcome": integration.OUTCOMES,
+        "drill_event": integration.EVENTS,
         "done": ["kept", "dropped", "defaulted", "quarantined"],
         "method": [
             f"{name}.{part}"
