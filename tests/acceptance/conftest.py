@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -67,15 +68,20 @@ class Rollout:
             return connection.execute(statement).fetchall()
 
 
+def in_one_wave(text: str) -> str:
+    """A project file without waves: everything is loaded at once."""
+    return re.sub(r"^waves:\n(?:  .*\n)+", "", text, flags=re.MULTILINE)
+
+
 @pytest.fixture
 def make_rollout(tmp_path: Path, pg_url: str) -> Iterator[Callable[..., Rollout]]:
-    """Makes a rollout from a project folder (default: the demo); ``edit`` may change its rollout.yaml's text."""
+    """Makes a rollout from a project folder (default: the demo, in one wave); ``edit`` changes its rollout.yaml's text."""
     with psycopg.connect(pg_url, autocommit=True) as connection:
         name = f"{connection.info.dbname}_crm"
         connection.execute(f'CREATE DATABASE "{name}"')
     with server.running(with_database(pg_url, name), faults=True) as crm:
 
-        def make(project: Path = REPOSITORY / "demo", *, edit: Callable[[str], str] = str) -> Rollout:
+        def make(project: Path = REPOSITORY / "demo", *, edit: Callable[[str], str] = in_one_wave) -> Rollout:
             root = tmp_path / "project"
             shutil.copytree(project, root, ignore=shutil.ignore_patterns(".rollout"))
             (root / "rollout.yaml").write_text(edit((root / "rollout.yaml").read_text(encoding="utf-8")), "utf-8")
