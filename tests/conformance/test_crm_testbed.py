@@ -246,7 +246,7 @@ def test_outcomes_of_rows_that_were_not_sent_are_ignored() -> None:
 
 
 def test_every_reason_of_the_crm_has_a_name_here() -> None:
-    # `referenced` answers deletions, which no connector asks for.
+    # `referenced` answers deletions: an error, not a row's outcome.
     assert {reason.value for reason in CrmReason} - {"referenced"} <= {reason.value for reason in Reason}
     [result] = translate.outcomes(_answer(_outcome("a", status="rejected", id=None, reason="new")), {"a": 1})
     assert result.reason_code == Reason.REFUSED.value

@@ -50,5 +50,5 @@ def test_no_law_is_skipped_over_a_full_harness_and_each_skip_has_a_reason() -> N
     bare = replace(full, edit=None, remove=None, add=None, reference=None, lose_next_answer=None, refuse_next_call=None)
     bare.target.capabilities = replace(full.target.capabilities, enforces_unique=False, conditional_update=False)
     reasons = {law.name: reason for law in LAWS if (reason := law.skipped_because(bare))}
-    assert len(reasons) == 10
+    assert len(reasons) == 11
     assert all(len(reason) > 10 for reason in reasons.values())

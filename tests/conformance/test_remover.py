@@ -54,7 +54,7 @@ def test_a_record_that_others_refer_to_is_not_deleted(testbed_harness: Harness, 
     assert parent is not None
     child = WriteRow(testbed_harness.new_key(), Op.CREATE, {"account": parent, "text": "虚构回访"})
     crm.write("followup", [child])
-    with pytest.raises(Fatal, match="still refer"):
+    with pytest.raises(Fatal, match="跟进记录 still refer"):
         crm.delete("account", [parent])
     assert testbed_harness.found(row.migration_key)
 

@@ -81,12 +81,16 @@ def test_the_other_systems_fail_by_their_own_paths(testbed: Testbed, crm: httpx.
         page = httpx.get(f"{testbed.erp_url}/orders?limit=1000", headers=token).json()["orders"]
         assert [order["order_no"] for order in page].count(number) == times_stored
     testbed.inject("erp/orders", Fault.UNAVAILABLE)
-    testbed.inject("wecom/cgi-bin/gettoken", Fault.TOO_MANY_REQUESTS, seconds=3)
+    testbed.inject("wecom/cgi-bin/gettoken", Fault.TOO_MANY_REQUESTS)
+    testbed.inject("wecom/cgi-bin/gettoken", Fault.UNAVAILABLE)
+    testbed.inject("wecom/cgi-bin/gettoken", Fault.ERROR_BEFORE)
     testbed.inject("dingtalk/robot/send", Fault.LOST_ANSWER)
     assert httpx.get(f"{testbed.erp_url}/orders", headers=token).status_code == 503
     assert httpx.get(f"{testbed.erp_url}/orders", headers=token).status_code == 200
-    throttled = httpx.get(f"{testbed.wecom_url}/cgi-bin/gettoken")
-    assert (throttled.status_code, throttled.headers["Retry-After"]) == (429, "3")
+    for code in (45009, -1):
+        refused = httpx.get(f"{testbed.wecom_url}/cgi-bin/gettoken")
+        assert (refused.status_code, refused.json()["errcode"]) == (200, code)
+    assert httpx.get(f"{testbed.wecom_url}/cgi-bin/gettoken").status_code == 500
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.post(f"{testbed.dingtalk_url}/robot/send", json={})
 

@@ -6,11 +6,9 @@ It validates, versions and refuses as a CRM does, and keeps nothing once the pro
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
@@ -19,11 +17,14 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from rollout.connectors.base import Capabilities, Op, RowResult, RowStatus, TargetRecord, WriteRow
+from rollout.connectors.memory_values import MemoryField, Problem, checker, missing, no_empty_text
 from rollout.connectors.reasons import Reason
 from rollout.errors import ConfigError, Fatal, OutcomeUnknown, Retryable, UnsupportedOperation
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldType, TargetField, TargetSchema, Values
 from rollout.model.finding import Finding
+
+__all__ = ["MemoryConnector", "MemoryFault", "MemoryField", "MemoryOptions", "forget_store"]
 
 KEY_FIELD = "migration_key"
 
@@ -37,16 +38,6 @@ class MemoryFault(StrEnum):
     """Nothing is stored, but the caller cannot know: OutcomeUnknown."""
     BUSY = "busy"
     """Refused before anything was stored: Retryable."""
-
-
-class MemoryField(Frozen):
-    """A field of the schema; its name is its key in the options."""
-
-    type: FieldType = FieldType.TEXT
-    required: bool = False
-    max_length: int | None = Field(default=None, ge=1)
-    picklist: tuple[str, ...] = ()
-    references: str | None = None
 
 
 class MemoryOptions(Frozen):
@@ -110,11 +101,8 @@ def forget_store(name: str) -> None:
         _stores.pop(name, None)
 
 
-_Problem = tuple[Reason, str]
-
-
 class MemoryConnector:
-    """Connector, TargetReader and Writer over records in memory.
+    """Connector, TargetReader, Writer and Remover over records in memory.
 
     Args:
         name: The system's name in the project.
@@ -142,7 +130,7 @@ class MemoryConnector:
         self._store = _shared_store(self.options.store)
         self._faults: list[MemoryFault] = []
         self._checks = {
-            entity: tuple((name, check) for name, spec in fields.items() if (check := _checker(spec)))
+            entity: tuple((name, check) for name, spec in fields.items() if (check := checker(spec)))
             for entity, fields in self.options.entities.items()
         }
         self._empty: dict[str, dict[str, str | None]] = {
@@ -236,6 +224,33 @@ class MemoryConnector:
             raise OutcomeUnknown("no answer", where=self.name)
         return results
 
+    # --- Remover ---
+
+    def read_by_key_prefix(self, entity: str, prefix: str) -> Iterator[TargetRecord]:
+        """Records whose migration key begins with ``prefix``, in the order of creation."""
+        if not prefix:
+            raise UnsupportedOperation("an empty beginning would be every record", where=self.name)
+        yield from (record for record in self.read_all(entity) if (record.migration_key or "").startswith(prefix))
+
+    def delete(self, entity: str, target_ids: Sequence[str]) -> None:
+        """Delete records; one that is gone already is done. Raises Fatal for one that others refer to."""
+        self._known(entity)
+        with self._store.lock:
+            for target_id in target_ids:
+                if self._is_referred_to(entity, target_id):
+                    raise Fatal(f"other records refer to '{target_id}'", where=self.name, hint="delete those first")
+                if target_id in self._store.table(entity).records:
+                    self.remove(entity, target_id)
+
+    def _is_referred_to(self, entity: str, target_id: str) -> bool:
+        return any(
+            stored.values[name] == target_id
+            for child, references in self._references.items()
+            for name, parent in references
+            if parent == entity
+            for stored in self._store.table(child).records.values()
+        )
+
     # --- what people and accidents do; for tests ---
 
     def fail_next(self, *faults: MemoryFault) -> None:
@@ -276,8 +291,8 @@ class MemoryConnector:
     def _create(self, entity: str, table: _Table, row: WriteRow) -> RowResult:
         if self.capabilities.enforces_unique and (holders := table.keys.get(row.migration_key)):
             return _answer(row, RowStatus.CONFLICT, holders[0], (Reason.KEY_EXISTS, "a record holds this key"))
-        values = {**self._empty[entity], **_no_empty_text(row.values)}
-        if problem := self._problem(entity, values) or _missing(self._required[entity], values):
+        values = {**self._empty[entity], **no_empty_text(row.values)}
+        if problem := self._problem(entity, values) or missing(self._required[entity], values):
             return _answer(row, RowStatus.REJECTED, None, problem)
         stored = self._insert(table, row.migration_key, values, self.options.user)
         return RowResult(row.migration_key, RowStatus.CREATED, stored.target_id)
@@ -300,9 +315,9 @@ class MemoryConnector:
             stored.migration_key is not None or table.keys.get(row.migration_key)
         ):
             return _answer(row, RowStatus.CONFLICT, stored.target_id, (Reason.KEY_EXISTS, "the key is another's"))
-        changes = _no_empty_text(row.values)
+        changes = no_empty_text(row.values)
         values = {**stored.values, **changes}
-        if problem := self._problem(entity, changes) or _missing(self._required[entity], values):
+        if problem := self._problem(entity, changes) or missing(self._required[entity], values):
             return _answer(row, RowStatus.REJECTED, stored.target_id, problem)
         if values == stored.values and stored.migration_key == row.migration_key:
             return RowResult(row.migration_key, RowStatus.UNCHANGED, stored.target_id)
@@ -314,7 +329,7 @@ class MemoryConnector:
         stored.modified_by = self.options.user
         return RowResult(row.migration_key, RowStatus.UPDATED, stored.target_id)
 
-    def _problem(self, entity: str, values: Values) -> _Problem | None:
+    def _problem(self, entity: str, values: Values) -> Problem | None:
         """The first thing wrong with the values named."""
         if not values.keys() <= self._empty[entity].keys():
             unknown = sorted(values.keys() - self._empty[entity].keys())
@@ -330,7 +345,7 @@ class MemoryConnector:
         return None
 
 
-def _answer(row: WriteRow, status: RowStatus, target_id: str | None, problem: _Problem) -> RowResult:
+def _answer(row: WriteRow, status: RowStatus, target_id: str | None, problem: Problem) -> RowResult:
     reason, message = problem
     return RowResult(row.migration_key, status, target_id, reason.value, message)
 
@@ -339,63 +354,3 @@ def _as_record(entity: str, stored: _Stored) -> TargetRecord:
     return TargetRecord(
         entity, stored.migration_key, stored.target_id, stored.values, str(stored.version), stored.modified_by
     )
-
-
-def _no_empty_text(values: Values) -> Values:
-    """An empty string is never a value; like the real ones, this target stores none instead."""
-    return {name: value or None for name, value in values.items()} if "" in values.values() else values
-
-
-def _missing(required: tuple[str, ...], values: Values) -> _Problem | None:
-    for name in required:
-        if values[name] is None:
-            return Reason.REQUIRED_MISSING, f"{name} has no value"
-    return None
-
-
-_INTEGER = re.compile(r"-?\d+", re.ASCII)
-_DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
-_Check = Callable[[str, str], _Problem | None]
-
-
-def _is_date(value: str) -> bool:
-    try:
-        return date.fromisoformat(value).isoformat() == value
-    except ValueError:
-        return False
-
-
-def _is_instant(value: str) -> bool:
-    try:
-        return datetime.fromisoformat(value).utcoffset() is not None
-    except ValueError:
-        return False
-
-
-_IS_TYPE: Mapping[FieldType, Callable[[str], object]] = {
-    FieldType.INTEGER: _INTEGER.fullmatch,
-    FieldType.DECIMAL: _DECIMAL.fullmatch,
-    FieldType.BOOLEAN: ("true", "false").__contains__,
-    FieldType.DATE: _is_date,
-    FieldType.DATETIME: _is_instant,
-}
-
-
-def _checker(spec: MemoryField) -> _Check | None:
-    """A check of one field's values, or None where every text will do (the common case costs nothing)."""
-    is_type = _IS_TYPE.get(spec.type)
-    allowed = frozenset(spec.picklist)
-    limit = spec.max_length
-    if is_type is None and not allowed and limit is None:
-        return None
-
-    def check(name: str, value: str) -> _Problem | None:
-        if is_type is not None and not is_type(value):
-            return Reason.WRONG_TYPE, f"{name} is not a {spec.type.value}"
-        if allowed and value not in allowed:
-            return Reason.NOT_IN_PICKLIST, f"{name} is not one of the allowed values"
-        if limit is not None and len(value) > limit:
-            return Reason.TOO_LONG, f"{name} has more than {limit} characters"
-        return None
-
-    return check

@@ -91,10 +91,7 @@ class FaultMiddleware:
         if planned is None:
             await self._app(scope, receive, send)
         elif planned.fault in _REFUSALS:
-            refusal = Response(json.dumps({"detail": "injected fault"}), _REFUSALS[planned.fault])
-            if planned.fault is Fault.TOO_MANY_REQUESTS:
-                refusal.headers["Retry-After"] = str(round(planned.seconds))
-            await refusal(scope, receive, send)
+            await _refusal(scope["path"], planned)(scope, receive, send)
         elif planned.fault is Fault.DELAY_BEFORE:
             await asyncio.sleep(planned.seconds)
             await self._app(scope, receive, send)
@@ -128,6 +125,20 @@ class FaultMiddleware:
 
 
 _REFUSALS = {Fault.ERROR_BEFORE: 500, Fault.TOO_MANY_REQUESTS: 429, Fault.UNAVAILABLE: 503}
+_THROTTLED = {"/wecom/": 45009, "/dingtalk/": 130101}
+"""Error codes of those who answer with HTTP 200 whatever happens; -1 is their "busy"."""
+
+
+def _refusal(path: str, planned: PlannedFault) -> Response:
+    """Refuse as the system of this path does."""
+    throttled = planned.fault is Fault.TOO_MANY_REQUESTS
+    code = next((code for beginning, code in _THROTTLED.items() if path.startswith(beginning)), None)
+    if code is not None and planned.fault is not Fault.ERROR_BEFORE:
+        body = {"errcode": code if throttled else -1, "errmsg": "injected fault"}
+        return Response(json.dumps(body), media_type="application/json")
+    headers = {"Retry-After": str(round(planned.seconds))} if throttled else {}
+    return Response(json.dumps({"detail": "injected fault"}), _REFUSALS[planned.fault], headers)
+
 
 router = APIRouter(prefix="/api/admin", tags=["faults"], dependencies=[Depends(current_user)])
 

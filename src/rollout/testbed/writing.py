@@ -296,7 +296,7 @@ def delete_record(engine: Engine, entity: Entity, number: int, by: str) -> Probl
             connection.execute(
                 insert(history).values(entity=entity.name, record_id=number, by=by, action="delete", changes=changes)
             )
-    except IntegrityError:
-        children = [e.label for e in ENTITIES.values() if any(f.references == entity.name for f in e.fields)]
-        return Problem(Reason.REFERENCED, f"{'、'.join(children)} still refer to it")
+    except IntegrityError as error:
+        child = ENTITIES.get(getattr(getattr(error.orig, "diag", None), "table_name", None) or "")
+        return Problem(Reason.REFERENCED, f"{child.label if child else 'other records'} still refer to it")
     return None

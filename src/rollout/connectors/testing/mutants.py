@@ -11,6 +11,7 @@ from pathlib import Path
 from rollout.connectors.base import Op, RowResult, RowStatus, TargetRecord, WriteRow
 from rollout.connectors.memory import MemoryConnector, MemoryFault
 from rollout.connectors.testing.harness import Harness
+from rollout.connectors.testing.mutants_removing import REMOVING_MUTANTS
 from rollout.errors import OutcomeUnknown, Retryable, UnsupportedOperation
 from rollout.model.entity import TargetSchema
 from rollout.model.finding import Finding, Level
@@ -391,4 +392,5 @@ MUTANTS: tuple[type[MemoryConnector], ...] = (
     TakesAnyParent,
     ResendsAfterALostAnswer,
     StoresAndCallsItBusy,
+    *REMOVING_MUTANTS,
 )
