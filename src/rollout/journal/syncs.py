@@ -138,6 +138,24 @@ class Syncs:
                 {"ids": list(source_ids)},
             )
 
+    def some_customer(self, connection: Connection, entity: str, sources: Sequence[str]) -> tuple[str, str] | None:
+        """Row key and target id of a loaded record that is known by one plain row key; None: none is loaded."""
+        row = connection.execute(
+            text(
+                "SELECT substr(k.source_key, strpos(k.source_key, ':') + 1) AS number, t.target_id"
+                " FROM key_assignment k JOIN target_record t USING (project_id, entity, migration_key)"
+                " WHERE k.project_id = :project AND k.entity = :entity AND t.target = :target"
+                " AND split_part(k.source_key, ':', 1) = ANY(:sources) AND k.source_key !~ '[~@]'"
+                " AND NOT EXISTS (SELECT 1 FROM key_assignment o WHERE o.project_id = k.project_id"
+                "  AND o.entity = k.entity AND o.migration_key <> k.migration_key"
+                "  AND substr(o.source_key, strpos(o.source_key, ':'))"
+                "    = substr(k.source_key, strpos(k.source_key, ':')))"
+                " ORDER BY k.source_key LIMIT 1"
+            ),
+            {"project": self.project_id, "entity": entity, "target": self.target, "sources": list(sources)},
+        ).first()
+        return (row.number, row.target_id) if row else None
+
     def _place(self, sync: str) -> dict[str, object]:
         return {"project_id": self.project_id, "target": self.target, "sync": sync}
 

@@ -13,8 +13,8 @@ import pytest
 import rollout
 from rollout.cleanse.reasons import REASONS
 from rollout.connectors.reasons import Reason
-from rollout.govern.derive import Code, State
 from rollout.govern.sequence import Phase
+from rollout.govern.states import Code, State
 from rollout.load.plan import Action
 from rollout.model.entity import FieldType
 from rollout.model.finding import Finding, Level
@@ -23,7 +23,7 @@ from rollout.model.verdict import Verdict
 from rollout.operate.kinds import WRONG, Because
 from rollout.phases.loadtest import MIX
 from rollout.project.gates import DEFAULT_CRITERIA, METRICS
-from rollout.report import assessment, documents, loadtest
+from rollout.report import assessment, documents, integration, loadtest
 from rollout.report.messages import MissingMessage, messages
 from rollout.report.operation_documents import SYNC_KINDS, NightState, Slot
 
