@@ -116,6 +116,8 @@ def test_a_repaired_gate_goes_on_and_an_override_stays_visible(company, artifact
     shown = artifacts(overridden.state_details.flow_run_id)
     assert "one address is known to be wrong" in shown[f"hengtai-demo-gate-verify-{wave}"]
     assert "one address is known to be wrong" in shown["hengtai-demo-status"]
+    report = company.folder / ".rollout" / "reports" / f"acceptance-{wave}.zh.html"
+    assert "one address is known to be wrong" in report.read_text(encoding="utf-8")
 
     with company.testbed.client("zhang.wei") as crm:
         crm.patch(f"/api/account/{record['id']}", json={"fields": {"address": right}}).raise_for_status()

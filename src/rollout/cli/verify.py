@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from rollout.cli.tables import gate
 from rollout.cli.verb import Invocation, verb
 
 if TYPE_CHECKING:
+    from rollout.model.progress import Override
     from rollout.phases.verify import VerifySummary
 
 
@@ -20,22 +22,24 @@ def _verify(invocation: Invocation, *, entities: tuple[str, ...], wave: str | No
 
     Changes nothing in the target. Exit 1 if the verdict is not PASS.
     """
+    from rollout.journal.facts import overrides  # noqa: PLC0415 - heavy
     from rollout.phases.verify import run_verify  # noqa: PLC0415 - heavy
 
     with invocation.context() as context:
         summary = run_verify(context, entities=entities or None, wave=wave)
-    invocation.emit(summary, text=_text(summary))
+        found = {judged.gate: overrides(context.journal, judged.gate, summary.wave) for judged in summary.gates}
+    invocation.emit(summary, text=_text(summary, found))
     return 0 if summary.verdict == "PASS" else 1
 
 
-def _text(summary: VerifySummary) -> str:
+def _text(summary: VerifySummary, overrides: Mapping[str, Sequence[Override]]) -> str:
     sample = summary.sample
     looked = f"Sample: {sample.size:,} of {sample.population:,} records read one by one, {sample.wrong:,} wrong; "
     proven = "nothing" if sample.bound is None else f"at most {sample.bound:.2%} wrong in each entity"
     looked += f"proves with {sample.confidence:.0%} confidence: {proven} (seed {sample.seed})"
     return "\n".join(
         [
-            *map(gate, summary.gates),
+            *(gate(judged, overrides[judged.gate]) for judged in summary.gates),
             looked,
             *(f"report: {path}" for path in summary.reports),
             f"{summary.verdict.value} in {summary.seconds:.1f} s, plan {summary.plan_id} of wave {summary.wave}",

@@ -72,6 +72,18 @@ def overrides(journal: Journal, gate: str, wave: str | None = None) -> tuple[Ove
     return overrides_of(f"{gate}/{wave}" if wave else gate, taken, judgements)
 
 
+def judging_summary(journal: Journal, gate: str, wave: str) -> dict[str, Any] | None:
+    """The summary of the run that judged a wave's gate last; None: nobody has, or that run did not end well."""
+    newest = text("""
+        SELECT r.summary FROM gate g JOIN run r USING (run_id)
+        WHERE g.project_id = :project AND g.gate = :gate AND g.wave = :wave ORDER BY g.seq DESC LIMIT 1
+    """)
+    parameters = {"project": journal.project_id, "gate": gate, "wave": wave}
+    with journal.transaction() as connection:
+        summary = connection.execute(newest, parameters).scalar_one_or_none()
+    return dict(summary) if summary else None
+
+
 def _judgements(connection: Connection, project_id: str) -> tuple[Judgement, ...]:
     rows = connection.execute(_JUDGEMENTS, {"project": project_id}).mappings()
     return tuple(Judgement.model_validate(dict(row)) for row in rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rollout.journal.facts import judging_summary, overrides
 from rollout.journal.ledger import Ledger
 from rollout.journal.plans import PlanRecord, Plans
 from rollout.model.finding import Finding
@@ -24,8 +25,11 @@ from rollout.report.files import write_document
 from rollout.verify.reconcile import Reconciliation
 from rollout.verify.sample import SampleBound
 
+DOCUMENT = "acceptance"
+"""Under which key a verification's summary keeps the document, so that it can be printed again."""
 
-def write_acceptance(
+
+def acceptance_document(
     context: PhaseContext,
     plan: PlanRecord,
     *,
@@ -34,15 +38,15 @@ def write_acceptance(
     reconciled: Mapping[str, Reconciliation],
     samples: Mapping[str, SampleBound],
     findings: Sequence[Finding],
-) -> tuple[str, ...]:
-    """Write `acceptance.{language}.html`, one a wave where there are several; answers the paths."""
+) -> Acceptance:
+    """The acceptance document of one plan's wave, as the journal has it now."""
     spec = context.project.spec
     plans = Plans(context.journal.project_id)
     with context.journal.transaction() as connection:
         approval = plans.approval(connection, plan)
         reasons = plans.reasons(connection, plan.plan_id)
         held_back = Ledger(context.journal.project_id).held_back(connection, wave=plan.wave)
-    document = Acceptance(
+    return Acceptance(
         project=spec.project.name,
         company=spec.report.company or spec.project.name,
         company_en=spec.project.name_en,
@@ -54,6 +58,7 @@ def write_acceptance(
         labels={name: EntityLabel(zh=entity.label, en=entity.label_en) for name, entity in spec.entities.items()},
         accounting=tuple(context.journal.accounting(plan.target, wave=plan.wave)),
         gates=gates,
+        overrides={gate.gate: overrides(context.journal, gate.gate, plan.wave) for gate in gates},
         plan=PlanFigures(
             plan_id=plan.plan_id,
             plan_hash=plan.plan_hash,
@@ -78,12 +83,26 @@ def write_acceptance(
         ),
         findings=tuple(findings),
     )
-    folder = context.project.workspace.reports
-    stem = "acceptance" if len(spec.waves) == 1 else f"acceptance-{plan.wave}"
+
+
+def write_acceptance(context: PhaseContext, document: Acceptance, wave: str) -> tuple[str, ...]:
+    """Write `acceptance.{language}.html`, one a wave where there are several; answers the paths."""
+    spec, folder = context.project.spec, context.project.workspace.reports
+    stem = "acceptance" if len(spec.waves) == 1 else f"acceptance-{wave}"
     return tuple(
         str(write_document(folder, f"{stem}.{language}.html", render_acceptance(document, language)))
         for language in spec.project.languages
     )
+
+
+def print_overrides(context: PhaseContext, wave: str) -> tuple[str, ...]:
+    """Write a wave's acceptance documents anew, with what was decided since they were written; answers the paths."""
+    summary = judging_summary(context.journal, "verify", wave)
+    if summary is None or DOCUMENT not in summary:
+        return ()
+    document = Acceptance.model_validate(summary[DOCUMENT])
+    found = {gate.gate: overrides(context.journal, gate.gate, wave) for gate in document.gates}
+    return write_acceptance(context, document.model_copy(update={"overrides": found}), wave)
 
 
 def _reason(entity: str, reason: str, rows: int) -> ReasonCount:

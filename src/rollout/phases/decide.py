@@ -5,12 +5,14 @@ from __future__ import annotations
 from pydantic import Field
 
 from rollout.errors import ApprovalError, ConfigError
-from rollout.govern.derive import SETTLED, State, StepState, derive, seen_now
+from rollout.govern.derive import derive, seen_now
 from rollout.govern.sequence import DECISIONS, GATED, Outline, Phase, Step, outline, requirements
+from rollout.govern.states import SETTLED, State, StepState
 from rollout.journal import decisions, people
 from rollout.model.base import Frozen
 from rollout.model.progress import Seen
 from rollout.model.verdict import Verdict
+from rollout.phases.acceptance import print_overrides
 from rollout.phases.context import PhaseContext
 from rollout.phases.status import gathered, rollout_status
 from rollout.report.status import PhaseStatus
@@ -29,6 +31,7 @@ class DecisionSummary(Frozen):
     person: str
     reason: str
     gates: dict[str, Seen] = Field(description="What it rests on: a newer judgement of one of them ends it.")
+    reports: tuple[str, ...] = Field(description="Documents that were printed anew, for they show these gates.")
     status: PhaseStatus
     next: PhaseStatus | None
 
@@ -94,6 +97,12 @@ def decide(
         person=person,
         reason=reason,
         gates=gates,
+        reports=tuple(
+            path
+            for gate in gates
+            if gate.startswith("verify/")
+            for path in print_overrides(context, gate.partition("/")[2])
+        ),
         status=next(found for found in status.phases if (found.phase, found.wave) == (step.phase.value, step.wave)),
         next=status.next,
     )

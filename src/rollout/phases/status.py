@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rollout.errors import ApprovalError
-from rollout.govern.derive import State, StepState, Told, derive, next_step
+from rollout.govern.derive import derive
 from rollout.govern.sequence import Outline, Phase, Step, outline
+from rollout.govern.states import State, StepState, Told, next_step
 from rollout.journal.facts import facts
 from rollout.model.progress import Facts
 from rollout.phases.context import PhaseContext

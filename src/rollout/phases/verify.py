@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -24,7 +25,7 @@ from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
 from rollout.model.outcome import LOADED
 from rollout.model.verdict import CriterionResult, GateResult, Verdict, judge_gate
-from rollout.phases.acceptance import write_acceptance
+from rollout.phases.acceptance import DOCUMENT, acceptance_document, write_acceptance
 from rollout.phases.context import PhaseContext, TargetConnector
 from rollout.phases.readback import ReadBack, SampleLook, Sampler
 from rollout.phases.stages import engine
@@ -107,8 +108,9 @@ def run_verify(
         context.journal.add_findings(run.run_id, found.findings)
         for gate in found.gates:
             context.journal.record_gate(run.run_id, gate, wave=plan.wave)
+        kept: dict[str, Any] = {}
         if entities is None:
-            found.reports = write_acceptance(
+            document = acceptance_document(
                 context,
                 plan,
                 run_id=run.run_id,
@@ -117,8 +119,10 @@ def run_verify(
                 samples={name: look.bound for name, look in found.looks.items()},
                 findings=found.findings,
             )
+            found.reports = write_acceptance(context, document, plan.wave)
+            kept = {DOCUMENT: document.model_dump(mode="json")}
         summary = _summary(context, plan, run.run_id, found, time.perf_counter() - begun_s)
-        run.summary = summary.model_dump(mode="json")
+        run.summary = {**summary.model_dump(mode="json"), **kept}
     return summary
 
 

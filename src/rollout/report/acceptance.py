@@ -14,6 +14,7 @@ from rollout.report.assessment import FindingRow
 from rollout.report.documents import Acceptance, ReconcileFigures, SampleFigures
 from rollout.report.html import render
 from rollout.report.messages import Messages, messages
+from rollout.report.status import override_text
 
 BUCKETS = (*(bucket.value for bucket in Bucket), "not_loaded")
 """Rows of the conservation table; `not_loaded` is shown because a load that never ran must not look complete."""
@@ -51,6 +52,7 @@ def render_acceptance(doc: Acceptance, language: Language) -> str:
         equation=lambda entity: equation(entity, t),
         observed=observed,
         threshold=threshold,
+        override_text=lambda override: override_text(override, language, doc.time_zone),
     )
 
 

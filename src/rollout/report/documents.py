@@ -9,6 +9,7 @@ from pydantic import Field
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding
 from rollout.model.outcome import Accounting, Bucket
+from rollout.model.progress import Override
 from rollout.model.verdict import GateResult, Verdict
 
 
@@ -88,6 +89,7 @@ class Acceptance(Frozen):
     labels: dict[str, EntityLabel] = Field(default_factory=dict)
     accounting: tuple[Accounting, ...]
     gates: tuple[GateResult, ...] = ()
+    overrides: dict[str, tuple[Override, ...]] = Field(default_factory=dict, description="By gate: who went on anyway.")
     plan: PlanFigures | None = None
     reconciliation: tuple[ReconcileFigures, ...] = ()
     samples: tuple[SampleFigures, ...] = ()

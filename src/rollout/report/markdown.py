@@ -15,7 +15,7 @@ from rollout.report import figures
 from rollout.report.acceptance import BUCKETS, observed, threshold, total
 from rollout.report.html import moment
 from rollout.report.messages import messages
-from rollout.report.status import PhaseStatus, RolloutStatus, overridden
+from rollout.report.status import PhaseStatus, RolloutStatus, overridden, override_text
 
 _MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~&])")
@@ -53,20 +53,8 @@ def gate_table(
         for criterion in gate.criteria
     ]
     title = f"### {_text(t.word('gate', gate.gate))}: {_verdict(gate.verdict, language)}"
-    notes = "".join(f"\n- {override_text(override, language, time_zone)}\n" for override in overrides)
+    notes = "".join(f"\n- {override_text(override, language, time_zone, quoted=_text)}\n" for override in overrides)
     return f"{title}\n\n{_table([*head, t('column.kind'), t('column.verdict')], lines, numbers_from=99)}{notes}"
-
-
-def override_text(override: Override, language: Language, time_zone: str) -> str:
-    """Who overrode a gate, when and why, and whether that still counts."""
-    t = messages(language)
-    return t(
-        "override.holds" if override.holds else "override.lapsed",
-        person=_text(override.person),
-        phase=t.word("phase", override.phase),
-        at=moment(override.at, time_zone),
-        reason=_text(override.reason),
-    )
 
 
 def status_table(status: RolloutStatus, language: Language) -> str:
@@ -86,7 +74,7 @@ def status_table(status: RolloutStatus, language: Language) -> str:
     ]
     notes = [
         f"- {_text(t.word('gate', gate.name))}{f' · {gate.wave}' if gate.wave else ''}: "
-        f"{override_text(override, language, status.time_zone)}"
+        f"{override_text(override, language, status.time_zone, quoted=_text)}"
         for gate, override in overridden(status)
     ]
     grid = _table([t(f"column.{name}") for name in names], lines, numbers_from=99)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from pydantic import Field
@@ -9,6 +10,28 @@ from pydantic import Field
 from rollout.model.base import Frozen
 from rollout.model.progress import Override
 from rollout.model.verdict import Verdict
+from rollout.project.spec import Language
+from rollout.report.html import moment
+from rollout.report.messages import messages
+
+
+def override_text(override: Override, language: Language, time_zone: str, *, quoted: Callable[[str], str] = str) -> str:
+    """Who overrode a gate, when and why, and whether that still counts.
+
+    Args:
+        override: The decision.
+        language: Chooses the catalogue.
+        time_zone: In which the instant is told.
+        quoted: What makes people's own words safe where they are shown.
+    """
+    t = messages(language)
+    return t(
+        "override.holds" if override.holds else "override.lapsed",
+        person=quoted(override.person),
+        phase=t.word("phase", override.phase),
+        at=moment(override.at, time_zone),
+        reason=quoted(override.reason),
+    )
 
 
 class GateStatus(Frozen):

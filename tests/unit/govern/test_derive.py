@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.govern.derive import State, StepState, derive, next_step, seen_now
+from rollout.govern.derive import derive, seen_now
 from rollout.govern.sequence import Outline, Phase, Step, gates_seen, requirements, steps
+from rollout.govern.states import State, StepState, next_step
 from rollout.model.progress import Decision, Facts, Judgement, PlanFact, RunFact, Seen, latest_judgement
 from rollout.model.verdict import Verdict
 
