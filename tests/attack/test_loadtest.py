@@ -75,7 +75,7 @@ def test_a_hundred_users_pass_as_the_demo_asks(demo):
 def test_users_go_when_the_process_that_judges_is_killed_and_the_next_test_cleans_up(demo):
     process = demo.start("--users", "10", "--ramp", "1", "--hold", "120")
     deadline_s = time.monotonic() + 90
-    while not demo.records() and time.monotonic() < deadline_s:
+    while not demo.records() and process.poll() is None and time.monotonic() < deadline_s:
         time.sleep(0.2)
     (locust,) = psutil.Process(process.pid).children()
     process.send_signal(signal.SIGKILL)
