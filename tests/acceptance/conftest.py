@@ -75,16 +75,22 @@ def in_one_wave(text: str) -> str:
 
 @pytest.fixture
 def make_rollout(tmp_path: Path, pg_url: str) -> Iterator[Callable[..., Rollout]]:
-    """Makes a rollout from a project folder (default: the demo, in one wave); ``edit`` changes its rollout.yaml's text."""
+    """Makes a rollout from a project folder (default: the demo); ``edit`` may change its rollout.yaml's text.
+
+    Without ``waves`` everything is loaded at once, whatever the project says.
+    """
     with psycopg.connect(pg_url, autocommit=True) as connection:
         name = f"{connection.info.dbname}_crm"
         connection.execute(f'CREATE DATABASE "{name}"')
     with server.running(with_database(pg_url, name), faults=True) as crm:
 
-        def make(project: Path = REPOSITORY / "demo", *, edit: Callable[[str], str] = in_one_wave) -> Rollout:
+        def make(
+            project: Path = REPOSITORY / "demo", *, edit: Callable[[str], str] = str, waves: bool = False
+        ) -> Rollout:
             root = tmp_path / "project"
             shutil.copytree(project, root, ignore=shutil.ignore_patterns(".rollout"))
-            (root / "rollout.yaml").write_text(edit((root / "rollout.yaml").read_text(encoding="utf-8")), "utf-8")
+            text = edit((root / "rollout.yaml").read_text(encoding="utf-8"))
+            (root / "rollout.yaml").write_text(text if waves else in_one_wave(text), "utf-8")
             environ = {
                 "ROLLOUT_DATABASE_URL": pg_url,
                 "ROLLOUT_TESTBED_URL": crm.base_url,
