@@ -55,6 +55,28 @@ def database_url(project: Project, *, database: str = "journal", environ: Mappin
     return postgres.with_database(url, name)
 
 
+def fresh_database_url(project: Project, database: str, *, environ: Mapping[str, str] | None = None) -> str:
+    """The URL of one of the project's databases, made anew: whatever was in it is gone.
+
+    Args:
+        project: The project.
+        database: As for `database_url`; only ``simulation_…``, so that nobody's data can be meant.
+        environ: Default: the process's environment.
+
+    Raises:
+        ConfigError, Retryable, Fatal: As `database_url`.
+    """
+    if not database.startswith("simulation_"):
+        raise ValueError(f"'{database}' is not for throwing away")
+    url = database_url(project, database=database, environ=environ)
+    server = postgres.with_database(url, "postgres")
+    name = urlsplit(url).path.lstrip("/")
+    with _connect(server) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    _create(server, name)
+    return url
+
+
 def _plain(named: str) -> str:
     url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", named)
     try:
