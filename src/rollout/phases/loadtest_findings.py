@@ -24,7 +24,7 @@ def reduced(run: LoadSettings, asked: LoadSettings) -> Iterator[Finding]:
                 message=f"less than the project asks: {name} {ran:g} instead of {wanted:g}",
                 where=f"loadtest.{name}",
                 hint="run it without options before the result is relied on",
-                detail={"name": name, "ran": f"{ran:g}", "asked": f"{wanted:g}"},
+                detail={"loadtest_setting": name, "ran": f"{ran:g}", "asked": f"{wanted:g}"},
             )
 
 
