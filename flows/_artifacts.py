@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from pydantic import BaseModel
 
 from rollout.errors import RolloutError
 from rollout.journal.facts import overrides
+from rollout.model.integration import Cell
 from rollout.model.progress import Override
-from rollout.model.verdict import GateResult
+from rollout.model.verdict import GateResult, Verdict
 from rollout.phases.context import PhaseContext
 from rollout.phases.status import rollout_status
 from rollout.project.spec import Language
@@ -64,6 +66,24 @@ def publish_gates(context: PhaseContext, gates: Iterable[GateResult], wave: str 
 
         told = " · ".join([f"门禁 · Gate {gate.gate}", *shown])
         _publish(context, ("gate", gate.gate, *shown), f"{told}: {gate.verdict.value}", render)
+
+
+def publish_integration(context: PhaseContext, cells: Sequence[Cell]) -> None:
+    """The matrix of scenarios and systems."""
+    labels = {name: system.label or name for name, system in context.project.spec.systems.items()}
+    passed = sum(cell.verdict is Verdict.PASS for cell in cells)
+    _publish(
+        context,
+        ("integration",),
+        f"集成矩阵 · Integration matrix: {passed} / {len(cells)} PASS",
+        lambda language: markdown.integration_matrix(cells, language, labels),
+    )
+
+
+def publish_syncs(context: PhaseContext, figures: Sequence[BaseModel]) -> None:
+    """What each sync did."""
+    rows = [line.model_dump() for line in figures]
+    _publish(context, ("sync",), "同步 · Syncs", lambda language: markdown.sync_table(rows, language))
 
 
 def publish_findings(context: PhaseContext, phase: str) -> int:

@@ -114,6 +114,7 @@ def test_what_recurs_has_its_schedule_in_the_demo_project_s_zone(raw):
 
     schedules = {entry["name"]: entry["schedules"] for entry in raw["deployments"] if "schedules" in entry}
     assert {name: [item["cron"] for item in items] for name, items in schedules.items()} == {
+        "sync": ["*/10 * * * *"],
         "health": ["*/10 * * * *"],
         "nightly-sync-check": ["0 2 * * *"],
         "monthly-operation-report": ["0 8 1 * *"],

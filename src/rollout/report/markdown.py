@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rollout.assess.findings import by_severity
 from rollout.model.finding import Finding
+from rollout.model.integration import Cell
 from rollout.model.outcome import Accounting
 from rollout.model.progress import Override
 from rollout.model.verdict import GateResult, Verdict
@@ -14,6 +16,7 @@ from rollout.project.spec import Language
 from rollout.report import figures
 from rollout.report.acceptance import BUCKETS, observed, threshold, total
 from rollout.report.html import moment
+from rollout.report.integration import cell_texts, systems
 from rollout.report.messages import messages
 from rollout.report.status import PhaseStatus, RolloutStatus, overridden, override_text
 
@@ -84,6 +87,36 @@ def status_table(status: RolloutStatus, language: Language) -> str:
 def _sentences(phase: PhaseStatus, language: Language) -> Sequence[str]:
     first = phase.waiting_for if language == "en" else phase.waiting_for_zh
     return [*([first] if first else []), *(phase.remarks if language == "en" else phase.remarks_zh)]
+
+
+def integration_matrix(cells: Sequence[Cell], language: Language, labels: Mapping[str, str]) -> str:
+    """A row a scenario, a column a system that takes part, and what was seen."""
+    t = messages(language)
+    names = systems(cells)
+    lines = [
+        [
+            t(f"scenario.{cell.scenario}"),
+            *(_verdict(cell.verdict, language) if name in cell.systems else "·" for name in names),
+            cell_texts(cell, language)[1],
+        ]
+        for cell in cells
+    ]
+    head = [t("integration.scenario"), *(labels.get(name, name) for name in names), t("integration.observed")]
+    return f"### {t('integration.matrix')}\n\n{_table(head, lines, numbers_from=99)}"
+
+
+SYNC_FIGURES = ("read", "created", "updated", "unchanged", "overwrote", "stale", "late", "dead", "resolved", "unknown")
+"""Columns of the table of syncs."""
+
+
+def sync_table(done: Sequence[Mapping[str, Any]], language: Language) -> str:
+    """A row a sync: its counts, and why it stopped if it did."""
+    t = messages(language)
+    lines = [
+        [line["sync"], *(figures.number(line[name]) for name in SYNC_FIGURES), line["stopped"] or "–"] for line in done
+    ]
+    head = [t("sync_figure.sync"), *(t(f"sync_figure.{name}") for name in SYNC_FIGURES), t("sync_figure.stopped")]
+    return _table(head, lines, numbers_from=99)
 
 
 def findings_table(findings: Sequence[Finding], language: Language, *, limit: int = 50) -> str:

@@ -23,7 +23,7 @@ from rollout.model.verdict import Verdict
 from rollout.operate.kinds import WRONG, Because
 from rollout.phases.loadtest import MIX
 from rollout.project.gates import DEFAULT_CRITERIA, METRICS
-from rollout.report import assessment, documents, integration, loadtest
+from rollout.report import assessment, documents, integration, loadtest, markdown
 from rollout.report.messages import MissingMessage, messages
 from rollout.report.operation_documents import SYNC_KINDS, NightState, Slot
 
@@ -129,6 +129,7 @@ def family_keys() -> set[str]:
         "scenario_expected": integration.SCENARIOS,
         "cell_outcome": integration.OUTCOMES,
         "drill_event": integration.EVENTS,
+        "sync_figure": markdown.SYNC_FIGURES,
         "done": ["kept", "dropped", "defaulted", "quarantined"],
         "method": [
             f"{name}.{part}"
