@@ -195,6 +195,13 @@ class LoadTestSection(Frozen):
     hold_s: float = Field(default=120, ge=1, description="Seconds that all of them stay; only these are judged.")
     think_s: tuple[float, float] = Field(default=(1.0, 3.0), description="Shortest and longest pause of a user.")
 
+    @field_validator("think_s")
+    @classmethod
+    def _in_order(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= value[0] <= value[1]:
+            raise ValueError("the shortest pause comes first, and none is negative")
+        return value
+
 
 class OperationsSection(Frozen):
     """What watches the CRM after go-live."""

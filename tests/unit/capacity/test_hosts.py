@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from rollout.capacity.hosts import allowed
 from rollout.errors import ConfigError
+from rollout.project.spec import LoadTestSection
 
 LISTED = ("http://crm-test.example.com:8080", "https://CRM.example.com")
 
@@ -47,3 +49,9 @@ def test_the_refusal_says_what_is_listed():
 def test_an_entry_that_is_no_address_is_an_error_and_no_wildcard(entry):
     with pytest.raises(ConfigError, match="is no address"):
         allowed("https://crm.example.com", [entry])
+
+
+@pytest.mark.parametrize("think_s", [(3.0, 1.0), (-1.0, 1.0)])
+def test_pauses_are_in_order(think_s):
+    with pytest.raises(ValidationError, match="shortest pause comes first"):
+        LoadTestSection(hosts=LISTED, username="u", password="p", think_s=think_s)
