@@ -11,7 +11,7 @@ PHASES = ("verify", "integrate", "loadtest", "pilot", "golive")
 
 
 @click.argument("phase", type=click.Choice(PHASES))
-@click.option("--go/--no-go", "go", default=None, required=True, help="The decision.")
+@click.option("--go/--no-go", "go", default=None, help="The decision; one of the two must be given.")
 @click.option("--by", "person", required=True, help="Who decides, as `rollout people` knows them.")
 @click.option(
     "--code",
@@ -27,7 +27,7 @@ def _decide(
     invocation: Invocation,
     *,
     phase: str,
-    go: bool,
+    go: bool | None,
     person: str,
     code: str,
     reason: str,
@@ -39,6 +39,8 @@ def _decide(
     `pilot` and `golive` wait for it; verify, integrate and loadtest need it only to go on in spite of their gates.
     A decision holds until one of the gates that it rests on is judged anew.
     """
+    if go is None:
+        raise click.UsageError("the decision is missing: --go or --no-go")
     from rollout.phases.decide import decide  # noqa: PLC0415 - heavy
 
     with invocation.context() as context:

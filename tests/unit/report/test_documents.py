@@ -19,6 +19,7 @@ from rollout.assess.model import (
 from rollout.model.entity import FieldType
 from rollout.model.finding import Finding, Level
 from rollout.model.outcome import Accounting, Bucket
+from rollout.model.progress import Override
 from rollout.model.verdict import Comparison, Criterion, GateResult, Measurement, Verdict, judge_gate
 from rollout.report.acceptance import render_acceptance
 from rollout.report.assessment import render_assessment
@@ -85,7 +86,7 @@ def test_a_document_is_well_formed_self_contained_and_reproducible(render, langu
     root = parse(html)
     assert root.get("lang") == {"zh": "zh-CN", "en": "en"}[language]
     assert not root.findall(".//script")
-    assert not re.search(r"https?://|url\(|@import|\ssrc=|\shref=", html)
+    assert not re.search(r"https?://|url\((?!#)|@import|\ssrc=|\shref=", html)
     assert root.findall(".//svg/rect")
     assert render(language) == html
 
@@ -102,6 +103,17 @@ def test_data_stays_text(language, parse):
         root = parse(html)
         assert not root.findall(".//script")
         assert EVIL in "".join(root.itertext())
+
+
+@pytest.mark.parametrize(("holds", "told"), [(True, "Overridden by"), (False, "no longer counts")])
+def test_an_override_is_printed_with_its_gate_and_leaves_the_verdict_as_it_is(holds, told, parse):
+    override = Override(phase="verify", person=EVIL, reason=EVIL, at=AT, holds=holds)
+    failed = GateResult(gate="verify", verdict=Verdict.FAIL, criteria=())
+    html = render_acceptance(acceptance(gates=(failed,), overrides={"verify": (override,)}), "en")
+    text = "".join(parse(html).itertext())
+    assert told in text
+    assert text.count(EVIL) == 2
+    assert verdict_of(html) == "FAIL"
 
 
 def test_instants_are_shown_in_the_projects_time_zone():
