@@ -60,7 +60,7 @@ def test_it_is_well_formed_self_contained_and_reproducible(language, samples, pa
     html = render_loadtest(document(samples=samples), language)
     root = parse(html)
     assert not root.findall(".//script")
-    assert not re.search(r"https?://|url\(|@import|\ssrc=|\shref=", html)
+    assert not re.search(r"https?://|url\((?!#)|@import|\ssrc=|\shref=", html)
     assert bool(root.findall(".//svg/svg/polyline")) is bool(samples)
     assert render_loadtest(document(samples=samples), language) == html
 
@@ -86,7 +86,8 @@ def test_plots_lie_where_the_figures_say():
     begin, width = placed.hold
     assert (begin, begin + width) == (placed.x.at(5), placed.x.at(15))
     assert placed.limit is None  # 3 s would press a line at 0.2 s flat
-    assert load_plot(document()).dots[-1][0] == 95.0
+    ((across, down),) = load_plot(document()).dots  # in each second the tenth user answered
+    assert (across, down > 0) == (100.0, True)
 
 
 def test_an_axis_reaches_all_values_in_round_steps():
