@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from rollout.errors import ConfigError
 GROUP = "rollout.connectors"
 
 
-def available() -> dict[str, EntryPoint]:
-    """Installed connectors by kind; nothing is imported."""
+@cache
+def available() -> Mapping[str, EntryPoint]:
+    """Installed connectors by kind; nothing is imported. Looked up once: it reads every distribution's metadata."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 

@@ -87,12 +87,12 @@ def draw(
 
     Args:
         source: Draws.
-        days: The simulated days. None happens on the first, when there is nothing to lose yet, or on the last, whose
-            night is not simulated.
+        days: The simulated days. None happens on the first, when there is nothing to lose yet, or on the last two,
+            so that the night that finds it and the one that sees it put right are simulated, too.
         zone: In which the days are.
         kinds: What must happen; default: every kind once, and again as long as there is room.
     """
-    room = list(range(1, len(days) - 1, SPACING_DAYS))
+    room = list(range(1, len(days) - 2, SPACING_DAYS))
     if kinds is None:
         pool = list(FaultKind)
         chosen = [*pool, *source.sample(pool, len(pool))][: max(0, min(len(room), len(pool) + 3))]

@@ -161,10 +161,7 @@ def _daily(stage: Stage, days: Sequence[date], zone: tzinfo | None) -> Iterator[
                 yield at, 0, partial(stage.order, at)
         for hour in RUN_HOURS:
             at = datetime.combine(day, time(hour), zone)
-            yield at, 1, stage.carry
-            if hour == RUN_HOURS[0]:
-                yield at, 2, stage.check_night
-            yield at, 3, stage.check_health
+            yield at, 1, partial(stage.watch, is_night=hour == RUN_HOURS[0])
 
 
 def _mishaps(stage: Stage, faults: Sequence[PlantedFault]) -> Iterator[Event]:

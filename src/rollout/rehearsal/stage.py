@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from rollout.connectors.base import Connector
 from rollout.errors import ConfigError, Fatal
 from rollout.journal import people
 from rollout.journal.store import Journal
@@ -64,19 +65,31 @@ class Stage:
     entity: str
     is_sync_stopped: bool = False
     messages: int = 0
+    """Alerts and recoveries that arrived in the chat."""
     health_runs: int = 0
     reported: list[tuple[str, datetime, str]] = field(default_factory=list)
     """(run kind, instant, sign) of everything that any run said was wrong."""
+    _kept: dict[str, Connector] = field(default_factory=dict)
+    """Connectors that runs share: all but the CRM's, which each run logs in to anew."""
 
     @contextmanager
     def visit(self) -> Iterator[PhaseContext]:
-        """A context as a run of its own has it: nothing is logged in yet."""
-        context = replace(self.context, _connectors={})
+        """A context that has not logged in to the CRM yet, as a run of its own has it."""
+        _, spec, _ = self.context.target("operate")
+        context = replace(self.context, _connectors={**self._kept})
         try:
             yield context
         finally:
-            for connector in context._connectors.values():  # noqa: SLF001 - the journal stays open for the next run
-                connector.close()
+            found = context._connectors  # noqa: SLF001 - the journal stays open for the next run
+            if crm := found.pop(spec.system, None):
+                crm.close()
+            self._kept.update(found)
+
+    def close(self) -> None:
+        """Release the connections."""
+        self.world.close()
+        for connector in self._kept.values():
+            connector.close()
 
     def order(self, at: datetime) -> None:
         """A customer orders."""
@@ -92,33 +105,34 @@ class Stage:
         self.is_sync_stopped &= fault.kind is not FaultKind.SYNC_STOPPED
         fault.undo(self.clock.now)
 
-    def carry(self) -> None:
-        """Run the syncs, unless they stand still."""
-        if not self.is_sync_stopped:
-            with self.visit() as context:
-                run_sync(context, sleep=lambda _: None)
-
-    def check_health(self) -> None:
-        """Run the health check, and note what it says."""
+    def watch(self, *, is_night: bool) -> None:
+        """What the schedule starts at one moment: the syncs unless they stand still, and the checks."""
         with self.visit() as context:
+            if not self.is_sync_stopped:
+                run_sync(context, sleep=lambda _: None)
+            if is_night:
+                self._check_night(context)
             summary = run_health(context)
         self.health_runs += 1
-        self._note("health", [f"health:{probe.name}" for probe in summary.probes if not probe.ok])
+        signs = [f"health:{probe.name}" for probe in summary.probes if not probe.ok]
+        self._note("health", signs, summary.incidents.messages)
 
-    def check_night(self) -> None:
-        """Run the nightly check, and note what it says."""
-        with self.visit() as context:
-            summary = run_sync_check(context)
+    def _check_night(self, context: PhaseContext) -> None:
+        summary = run_sync_check(context)
         with Path(summary.differences).open(encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["kind"] in WRONG]
         signs = [f"{row['kind']}:{row['source']}:{row['reason']}:{row['key']}" for row in rows]
         signs += [f"unreadable:{check.source}" for check in summary.sources if check.unreadable]
         signs += [f"permission:{item.login}:{item.before}:{item.after}" for item in summary.permissions.changes]
-        self._note("sync_check", signs)
+        self._note("sync_check", signs, summary.incidents.messages)
 
-    def _note(self, kind: str, signs: Sequence[str]) -> None:
+    def _note(self, kind: str, signs: Sequence[str], sent: int) -> None:
         self.reported += [(kind, self.clock.now, sign) for sign in signs]
-        self.messages += self.world.messages()
+        if sent:
+            arrived = self.world.messages()
+            self.messages += arrived
+            if arrived != sent:
+                self.reported.append((kind, self.clock.now, f"{sent} messages were sent and {arrived} arrived"))
 
 
 @contextmanager
@@ -154,7 +168,7 @@ def company(project: Project, source: random.Random, begins_at: datetime) -> Ite
                 clock.now = begins_at
                 yield stage
             finally:
-                stage.world.close()
+                stage.close()
 
 
 def _order_sync(project: Project) -> str:

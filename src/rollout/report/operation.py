@@ -21,7 +21,7 @@ from rollout.report.operation_documents import (
     Slot,
 )
 
-WIDTH, LEFT = 1000.0, 46.0
+WIDTH, LEFT = 1000.0, 62.0
 """Of the charts, in their own units; days start right of the axis."""
 CELL_HEIGHT = 9.0
 LATENCY_HEIGHT = 150.0
@@ -73,6 +73,7 @@ def render_operation(report: OperationReport, language: Language) -> str:
         night_rows=[(NIGHT_HEIGHT * (place + 0.5), t(f"sync_kind.{kind}")) for place, kind in enumerate(SYNC_KINDS)],
         night_height=NIGHT_HEIGHT * len(SYNC_KINDS),
         wrong_nights=[night for night in report.nights if _is_notable(night)],
+        missing_nights=[night.date for night in report.nights if night.state is NightState.MISSING],
         sync_kinds=SYNC_KINDS,
         incident_name=lambda key: incident_name(t, key),
         lasted=lambda incident: lasted(incident, report, t),
@@ -164,7 +165,7 @@ def _is_notable(night: NightFigures) -> bool:
     """Whether a night has something to tell besides "all in order"."""
     if night.state is NightState.CHECKED:
         return bool(night.reasons or night.unreadable)
-    return night.state is not NightState.AHEAD
+    return night.state is NightState.BROKEN_OFF
 
 
 def _step(days: Sequence[object]) -> float:
