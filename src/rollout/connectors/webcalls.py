@@ -90,10 +90,15 @@ class WebCalls:
         self._raise_for_status(response, path, write=write)
         if not response.content:
             return {}
-        with self.understood(path):
-            answer = response.json()
-            if not isinstance(answer, dict):
-                raise TypeError(f"a JSON {type(answer).__name__}")
+        try:
+            with self.understood(path):
+                answer = response.json()
+                if not isinstance(answer, dict):
+                    raise TypeError(f"a JSON {type(answer).__name__}")
+        except Fatal as error:
+            if write:  # somebody in between may have answered for a service that did it
+                raise OutcomeUnknown(error.message, where=self.name, hint=error.hint) from error
+            raise
         return answer
 
     def _raise_for_status(self, response: httpx.Response, path: str, *, write: bool) -> None:
