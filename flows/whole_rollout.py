@@ -17,6 +17,7 @@ from flows._common import ProjectOptions, phase_task
 from flows._states import failed
 from flows.assess import AssessOptions, assess
 from flows.cleanse import CleanseOptions, cleanse
+from flows.integrate import IntegrateOptions, integrate
 from flows.load import LoadOptions, load
 from flows.loadtest import LoadTestOptions, loadtest
 from flows.plan import PlanOptions, plan
@@ -33,6 +34,7 @@ FLOWS: dict[str, tuple[Flow[..., Any], Callable[..., ProjectOptions]]] = {
     "plan": (plan, PlanOptions),
     "load": (load, LoadOptions),
     "verify": (verify, VerifyOptions),
+    "integrate": (integrate, IntegrateOptions),
     "loadtest": (loadtest, LoadTestOptions),
 }
 """The flow of each phase that runs; the others are decisions."""
