@@ -137,6 +137,32 @@ def test_run_names_say_phase_entities_and_wave(company):
         assert client.read_flow_run(state.state_details.flow_run_id).name == "load · account · wave all"
 
 
+def test_forms_ask_for_the_wave_and_run_names_say_it():
+    from flows.load import LoadOptions
+    from flows.plan import PlanOptions
+    from flows.verify import VerifyOptions
+
+    for options, in_turn in (
+        (PlanOptions, "next wave"),
+        (LoadOptions, "wave approved last"),
+        (VerifyOptions, "wave loaded last"),
+    ):
+        assert (options(wave="pilot").label, options().label) == (
+            "all entities · wave pilot",
+            f"all entities · {in_turn}",
+        )
+        field = options.model_json_schema()["properties"]["wave"]
+        assert ("批次" in field["title"], "Wave" in field["title"], field["maxLength"]) == (True, True, 64)
+
+
+def test_a_wave_that_is_not_there_ends_a_run_with_the_known_ones(company):
+    from flows.plan import PlanOptions, plan
+
+    state = plan(PlanOptions(**company.options, wave="pilots"), return_state=True)
+    assert (state.name, state.type.value) == ("ConfigError", "FAILED")
+    assert "known, in order: all" in state.message
+
+
 def test_an_error_ends_a_run_by_its_name_with_the_next_step_and_no_traceback(tmp_path, caplog, artifacts):
     from flows.assess import AssessOptions, assess
 
