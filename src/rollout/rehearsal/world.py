@@ -116,7 +116,7 @@ class World:
 
     def make_up_order(self, number: str) -> None:
         """An order appears in the CRM under the sync's keys that the ERP does not have."""
-        fields = {**self._record(min(self._orders))["fields"], "order_no": number}
+        fields = {**self._all("order")[0]["fields"], "order_no": number}
         self._batch("order", self.key(number), fields)
 
     def remove_order(self, number: str) -> None:
