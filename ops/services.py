@@ -7,6 +7,7 @@ they stay the same from start to start, and a plain shell's ``rollout`` finds th
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -166,7 +167,7 @@ class Services:
         log = self.workspace.logs / "prefect-deploy.log"
         with log.open("ab") as output:
             done = subprocess.run(  # noqa: S603 - our own command
-                [*_prefect(), "--no-prompt", "deploy", "--all"],
+                [*_prefect(), "--no-prompt", "deploy", "--all", "--prefect-file", str(self._prefect_file())],
                 cwd=ROOT,
                 env=self.prefect_environment(prefect.address),
                 stdin=subprocess.DEVNULL,
@@ -177,6 +178,17 @@ class Services:
             )
         if done.returncode != 0:
             raise ServiceError(f"`prefect deploy --all` failed; its log: {log}")
+
+    def _prefect_file(self) -> Path:
+        """`prefect.yaml`, with the schedules in the project's time zone."""
+        path = ROOT / "prefect.yaml"
+        text = path.read_text(encoding="utf-8")
+        zoned = in_zone(text, self.project.spec.project.time_zone)
+        if zoned == text:
+            return path
+        path = self._prefect_home / "prefect.yaml"
+        path.write_text(zoned, encoding="utf-8")
+        return path
 
     def start_worker(self) -> tuple[Record, bool]:
         """Every deployment as `prefect.yaml` has it now, and the worker that runs them, a process a run."""
@@ -249,6 +261,11 @@ def _silence_ui(static: Path) -> None:
             draft = script.with_suffix(".draft")
             draft.write_bytes(text.replace(UI_ANALYTICS_KEY, b""))
             draft.replace(script)
+
+
+def in_zone(text: str, time_zone: str) -> str:
+    """The text of a `prefect.yaml` with every schedule in a time zone."""
+    return re.sub(r"(?<=timezone: )[^\s,}]+", time_zone, text)
 
 
 def _prefect() -> list[str]:

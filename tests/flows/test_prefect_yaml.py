@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -132,3 +133,18 @@ def test_the_health_check_s_schedule_is_the_one_that_the_monthly_report_counts_b
 
     (health,) = [entry for entry in raw["deployments"] if entry["name"] == "health"]
     assert health["schedules"][0]["cron"] == f"*/{OperationsSection().health_every_min} * * * *"
+
+
+def test_a_project_elsewhere_gets_its_schedules_in_its_own_zone(raw, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "ops"))
+    services = importlib.import_module("services")
+    text = (ROOT / "prefect.yaml").read_text(encoding="utf-8")
+    moved = yaml.safe_load(services.in_zone(text, "Europe/Berlin"))
+    zones = [item.pop("timezone") for entry in moved["deployments"] for item in entry.get("schedules", [])]
+    assert len(zones) >= 3
+    assert set(zones) == {"Europe/Berlin"}
+    for entry in raw["deployments"]:
+        for item in entry.get("schedules", []):
+            item.pop("timezone")
+    assert moved == raw  # nothing else changed
+    assert services.in_zone(text, "Asia/Shanghai") == text
