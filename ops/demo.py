@@ -1,8 +1,8 @@
-"""``make demo``: the main job on the made-up company, from legacy files to a verified CRM.
+"""``make demo``: a whole rollout of the made-up company, from legacy files to a CRM in operation.
 
-Runs assess → cleanse → plan → approve → import → verify as Prefect flow runs, which ``make ui`` shows afterwards.
-PostgreSQL and the testbed CRM stay up, so that ``rollout --project demo …`` works from any shell; ``make stop`` ends
-them.
+Prepare, two waves with everything in between, go-live, one night and one report, as Prefect flow runs that ``make ui``
+shows afterwards. PostgreSQL and the testbed CRM stay up, so that ``rollout --project demo …`` works from any shell;
+``make stop`` ends them.
 """
 
 from __future__ import annotations
@@ -12,26 +12,21 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
 
+from demo_company import Company
 from processes import ServiceError
 from rich.console import Console
-from rich.markup import escape
 from services import PREFECT, ROOT, TESTBED, UI, Services
 
-from rollout.cli import tables
+from rollout.cli.status import status_text
 from rollout.errors import RolloutError
 from rollout.journal import people
-from rollout.model.verdict import Verdict
 from rollout.phases.context import open_context
-from rollout.phases.verify import VerifySummary
+from rollout.phases.status import rollout_status
 from rollout.project.loader import load_project
 from rollout.project.local_env import read_local_env, write_local_env
-
-if TYPE_CHECKING:
-    from prefect import State
+from rollout.report.status import RolloutStatus
 
 PROJECT = ROOT / "demo"
 PERSON = "演示负责人 (demo)"
@@ -43,20 +38,11 @@ QUIET = {
     "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_CLIENT_MAX_RETRIES": "2",  # a server on this machine that is gone stays gone
 }
-REASON = "demo on made-up data: approved by the script that made the data"
 console = Console(highlight=False)
 
 
-class DemoError(Exception):
-    """A phase did not end as the demo needs it."""
-
-
-class LostPrefectError(DemoError):
-    """The Prefect server is gone or no longer answers."""
-
-
 def main() -> int:
-    """Run the demo. Answers the exit code: 0 only if every gate is PASS."""
+    """Run the demo. Answers the exit code: 0 only if the rollout is through."""
     begun_s = time.monotonic()
     console.rule("恒泰精工 · Hengtai Precision: a made-up company, all its data is generated")
     try:
@@ -66,20 +52,15 @@ def main() -> int:
             with ThreadPoolExecutor(2) as pool:
                 starting = pool.submit(services.start_prefect)
                 importing = pool.submit(lambda: [importlib.import_module(name) for name in HEAVY])
-                services.start_testbed()
+                testbed, _ = services.start_testbed()
                 prefect, is_ours = starting.result()
                 importing.result()
             if is_ours:
                 atexit.register(_stop_prefect, services)  # after Prefect's client has sent its last logs
         os.environ.update(services.prefect_environment(prefect.address))
         os.environ |= QUIET
-        summary = _run_phases(services)
-    except LostPrefectError as error:
-        console.print(str(error), style="red", markup=False, soft_wrap=True)
-        services.processes.stop(PREFECT)
-        sys.stdout.flush()
-        os._exit(3)  # at a regular exit Prefect's client tries for minutes to send its last logs to nobody
-    except (RolloutError, ServiceError, DemoError) as error:
+        status = _tell(services, testbed.address)
+    except (RolloutError, ServiceError) as error:
         console.print(str(error), style="red", markup=False)
         return getattr(error, "exit_code", 1)
     except KeyboardInterrupt:
@@ -87,8 +68,10 @@ def main() -> int:
             "\ninterrupted; what was done is kept: `make demo` goes on from there, `make stop` ends what runs"
         )
         return 130
-    _show_end(services, summary, time.monotonic() - begun_s)
-    return 0 if all(gate.verdict is Verdict.PASS for gate in summary.gates) else 1
+    if status is None:
+        return 1
+    _show_end(services, status, time.monotonic() - begun_s)
+    return 0
 
 
 def _stop_prefect(services: Services) -> None:
@@ -97,8 +80,29 @@ def _stop_prefect(services: Services) -> None:
         services.processes.stop(PREFECT)
 
 
-def _approver() -> str:
-    """The personal code of the demo's person; a person of one's own is added by `rollout people add`."""
+def _tell(services: Services, crm_address: str) -> RolloutStatus | None:
+    """Walk through the rollout; answers where it is then, or None if a phase did not end as it should."""
+    # Only now: Prefect reads where its server is when it is first imported.
+    from demo_story import DemoError, LostPrefectError, Story  # noqa: PLC0415
+
+    project = load_project(PROJECT / "rollout.yaml")
+    company = Company(crm_address, read_local_env(project.workspace.root)["ROLLOUT_TESTBED_PASSWORD"])
+    try:
+        Story(services, company, PERSON, _personal_code(), console).tell()
+    except LostPrefectError as error:
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
+        services.processes.stop(PREFECT)
+        sys.stdout.flush()
+        os._exit(3)  # at a regular exit Prefect's client tries for minutes to send its last logs to nobody
+    except DemoError as error:
+        console.print(str(error), style="red", markup=False)
+        return None
+    with open_context(project) as context:
+        return rollout_status(context)
+
+
+def _personal_code() -> str:
+    """The code of the demo's person; a person of one's own is added by `rollout people add`."""
     project = load_project(PROJECT / "rollout.yaml")
     code = read_local_env(project.workspace.root).get(CODE)
     with open_context(project) as context:
@@ -108,75 +112,16 @@ def _approver() -> str:
     return code
 
 
-def _run_phases(services: Services) -> VerifySummary:
-    """Each phase as a flow run. Imported here: Prefect reads where its server is when it is first imported."""
-    from pydantic import SecretStr  # noqa: PLC0415
-
-    from flows.approve import ApproveOptions, approve_plan  # noqa: PLC0415
-    from flows.assess import AssessOptions, assess  # noqa: PLC0415
-    from flows.cleanse import CleanseOptions, cleanse  # noqa: PLC0415
-    from flows.load import LoadOptions, load  # noqa: PLC0415
-    from flows.plan import PlanOptions, plan  # noqa: PLC0415
-    from flows.verify import VerifyOptions, verify  # noqa: PLC0415
-
-    project = str(services.project.root)
-    _phase(services, "assess", assess, AssessOptions(project=project))
-    _phase(services, "cleanse", cleanse, CleanseOptions(project=project))
-    plan_id = _phase(services, "plan", plan, PlanOptions(project=project)).plan_id
-    approval = ApproveOptions(
-        project=project, plan_id=plan_id, person=PERSON, code=SecretStr(_approver()), reason=REASON, go_on=False
-    )
-    _phase(services, "approve", approve_plan, approval)
-    loaded = _phase(services, "import", load, LoadOptions(project=project, plan_id=plan_id))
-    verified = _phase(services, "verify", verify, VerifyOptions(project=project))
-    _print_table(tables.conservation(loaded.entities))
-    return verified
-
-
-def _phase(services: Services, name: str, flow: Callable[..., State[Any]], options: Any) -> Any:
-    """Run one flow, tell how it ended, and answer its summary."""
-    begun_s = time.monotonic()
-    try:
-        with console.status(f"{name} …"):
-            state = flow(options, return_state=True)
-    except Exception:
-        if services.prefect_answers():
-            raise
-        raise _lost_prefect(services, name) from None
-    mark = "[green]✓[/]" if state.is_completed() else "[red]✗[/]"
-    said = escape(state.message or state.name or "")
-    console.print(f"{mark} {name:8} {time.monotonic() - begun_s:5.1f} s  {said}")
-    summary = state.result(raise_on_failure=False)
-    if not state.is_completed() and not isinstance(summary, VerifySummary):
-        if not services.prefect_answers():
-            raise _lost_prefect(services, name)
-        raise DemoError(f"{name} ended as {state.name}: {state.message}")
-    return summary
-
-
-def _lost_prefect(services: Services, name: str) -> LostPrefectError:
-    log = services.processes.logs / f"{PREFECT}.log"
-    return LostPrefectError(
-        f"the Prefect server was lost during {name}; its log: {log}\n"
-        "Nothing is lost of the rollout: its state is in the journal. → run `make demo` again"
-    )
-
-
-def _print_table(text: str) -> None:
-    console.print(f"\n{text}", markup=False)
-
-
-def _show_end(services: Services, summary: VerifySummary, seconds: float) -> None:
-    for gate in summary.gates:
-        _print_table(tables.gate(gate))
-    console.print("Reports:")
+def _show_end(services: Services, status: RolloutStatus, seconds: float) -> None:
+    console.print(f"\n{status_text(status)}", markup=False, soft_wrap=True)
+    console.print("\nReports:")
     for report in sorted(services.workspace.reports.rglob("*.html")):
         console.print(f"  {report}", soft_wrap=True)
     testbed = services.processes.running(TESTBED)
     console.print(
         f"\nThe CRM that was filled: {testbed.address if testbed else '–'} (still running, as is PostgreSQL)\n"
         + ("" if services.processes.running(UI) else "See the runs in the browser:  make ui\n")
-        + "Ask the command line:         .venv/bin/rollout --project demo load --json\n"
+        + "Ask the command line:         .venv/bin/rollout --project demo status\n"
         f"Stop what still runs:         make stop\n{seconds:.0f} s in all"
     )
 
