@@ -152,7 +152,11 @@ def _play(context: PhaseContext, stage: Stage) -> list[Cell]:
 
 
 def _measured(cells: Sequence[Cell], stage: Stage) -> list[Measurement]:
-    """The gate's measurements. A drill that could not be compared leaves what it would have shown unmeasured."""
+    """The gate's measurements.
+
+    A cell that could not be judged is no failure: it leaves open whether there is one, so nothing is measured then; nor
+    is it when a drill could not be compared.
+    """
     verdicts = [cell.verdict for cell in cells]
     played = [figures for figures in stage.drills if figures.put]
     records = sum(figures.put for figures in played)
@@ -164,9 +168,11 @@ def _measured(cells: Sequence[Cell], stage: Stage) -> list[Measurement]:
         value = float(total) if whole or total else None
         return Measurement(metric=f"drill_{name}", value=value, evidence=records)
 
+    open_cells = [cell.scenario for cell in cells if cell.verdict is Verdict.INCONCLUSIVE]
+    told = f"could not be judged: {', '.join(open_cells)}" if open_cells else ""
     return [
         Measurement(metric="cells_failed", value=verdicts.count(Verdict.FAIL), evidence=len(cells)),
-        Measurement(metric="cells_open", value=verdicts.count(Verdict.INCONCLUSIVE), evidence=len(cells)),
+        Measurement(metric="cells_open", value=None if open_cells else 0, evidence=len(cells), detail=told),
         drilled("missing"),
         drilled("extra"),
     ]

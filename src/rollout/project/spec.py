@@ -158,7 +158,11 @@ class SyncSpec(Frozen):
     key_prefix: str = Field(
         pattern=r"^[a-z][a-z0-9_]*:$", description="Begins the migration key; then the record's id."
     )
-    fields: dict[str, str] = Field(min_length=1, description="Field of the target → field of the stream.")
+    fields: dict[str, str] = Field(
+        min_length=1,
+        description="Field of the target → field of the stream. They belong to the other system: what people change in "
+        "them in the target is put back, and counted as overwritten.",
+    )
     references: dict[str, str] = Field(
         default_factory=dict,
         description="Reference field of the target → field of the stream that holds the legacy customer's row key.",

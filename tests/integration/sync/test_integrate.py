@@ -113,6 +113,7 @@ def test_an_amount_that_is_altered_on_the_way_fails(bench, monkeypatch):
     assert summary.verdict is Verdict.FAIL
 
 
+@pytest.mark.attack
 def test_a_sync_that_drops_the_product_fails(bench, make_bench):
     spec = changed(bench, lambda spec: spec["integration"]["syncs"]["orders"]["fields"].pop("product"))
     summary = integrate(make_bench(spec))
@@ -164,6 +165,7 @@ def test_a_sync_that_does_not_look_before_it_sends_again_shows_as_extra_in_the_d
     assert criteria["drill_extra"].verdict is Verdict.FAIL
 
 
+@pytest.mark.attack
 def test_a_sync_that_takes_a_lost_answer_for_a_success_that_never_was_shows_as_missing(bench, monkeypatch):
     """The mutant never sends the second batch at all, and goes on."""
     from rollout.integrate.upsert import Fate, Landed
@@ -196,6 +198,7 @@ def test_a_system_that_is_down_leaves_its_cells_open(bench):
     assert summary.verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.attack
 def test_a_system_without_a_script_says_what_to_do_by_hand(bench, make_bench):
     spec = changed(bench, lambda spec: spec["systems"]["wecom"]["options"].update(simulated=False))
     summary = integrate(make_bench(spec))
@@ -205,6 +208,7 @@ def test_a_system_without_a_script_says_what_to_do_by_hand(bench, make_bench):
     assert summary.verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.attack
 def test_without_a_loaded_customer_nothing_is_claimed_of_orders(make_bench):
     summary = integrate(make_bench())
     assert cell(summary, "order_arrives").outcome == "no_customer"
@@ -212,6 +216,7 @@ def test_without_a_loaded_customer_nothing_is_claimed_of_orders(make_bench):
     assert summary.drills == ()
 
 
+@pytest.mark.attack
 def test_what_cannot_be_removed_is_a_finding_and_the_next_run_removes_it(bench, monkeypatch):
     honest = TestbedConnector.delete
 
@@ -238,6 +243,7 @@ def test_a_missing_section_and_a_missing_salesperson_say_what_to_write(bench, ma
     assert error.value.where == "integration.salesperson"
 
 
+@pytest.mark.attack
 def test_a_write_that_pretends_to_store_does_not_pass(bench):
     bench.testbed.inject("order/batch", Fault.PRETEND, times=500)
     try:
