@@ -41,7 +41,9 @@ def make_company(root: Path, accounts: int, crm: Callable[[Mapping[str, Any]], M
         crm: Given the project file as parsed, answers what stands for its system ``crm``.
     """
     document = yaml.safe_load((DEMO / "rollout.yaml").read_text(encoding="utf-8"))
-    document["systems"]["crm"] = crm(document)
+    document["systems"] = {"legacy": document["systems"]["legacy"], "crm": crm(document)}
+    for section in ("integration", "loadtest", "operations"):  # they name systems that are of no concern here
+        document.pop(section, None)
     shutil.copytree(DEMO / "mappings", root / "mappings")
     path = root / "rollout.yaml"
     path.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), encoding="utf-8")

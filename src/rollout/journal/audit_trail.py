@@ -45,7 +45,7 @@ def broken_at(connection: Connection, project_id: str) -> int | None:
     previous, expected_seq = GENESIS, 1
     rows = connection.execute(select(audit).where(audit.c.project_id == project_id).order_by(audit.c.seq))
     for row in rows.mappings():
-        entry = {name: value for name, value in row.items() if name != "hash"}
+        entry = {str(name): value for name, value in row.items() if name != "hash"}
         if row["seq"] != expected_seq or row["previous_hash"] != previous or entry_hash(entry) != row["hash"]:
             return int(row["seq"])
         previous, expected_seq = row["hash"], expected_seq + 1

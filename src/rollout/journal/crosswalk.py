@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from sqlalchemy import Connection, text
 
-from rollout.journal.engine import analyze
+from rollout.journal.engine import analyze, driver_cursor
 from rollout.journal.schema import key_assignment
 
 UNDECIDED = "undecided:"
@@ -17,40 +18,48 @@ _MEMBERS = """
     FROM source_row WHERE project_id = :project AND entity = :entity AND disposition IN ('golden', 'merged')
 """
 
-# Golden records none of whose source rows has a key yet get a new one; PostgreSQL draws it.
+# Like a UUID of version 7, which PostgreSQL has from 18 on: random behind the time, so that the keys of one load are
+# neighbours in every index, the target's too, instead of all over it.
+_DRAWN = """
+    overlay(overlay(gen_random_uuid()::text PLACING '7' FROM 15) PLACING
+        overlay(lpad(to_hex((date_part('epoch', clock_timestamp()) * 1000)::bigint), 12, '0') PLACING '-' FROM 9 FOR 0)
+        FROM 1 FOR 13)
+"""
+
+# Golden records none of whose source rows has a key yet get a new one.
 _NEW = text(f"""
     INSERT INTO key_assignment (project_id, entity, source_key, migration_key)
-    SELECT :project, :entity, m.golden_key, gen_random_uuid()::text
+    SELECT :project, :entity, m.golden_key, {_DRAWN}
     FROM ({_MEMBERS}) m
     LEFT JOIN key_assignment k ON k.project_id = :project AND k.entity = :entity AND k.source_key = m.source_key
-    GROUP BY m.golden_key HAVING count(k.migration_key) = 0
+    GROUP BY m.golden_key HAVING count(k.migration_key) = 0 ORDER BY m.golden_key
     ON CONFLICT DO NOTHING
 """)
 
 # Every other source row of a record whose rows agree on one key shares that key from now on.
 _SHARE = text(f"""
-    WITH member AS ({_MEMBERS}), known AS (
-        SELECT m.golden_key, min(k.migration_key) AS migration_key
-        FROM member m JOIN key_assignment k
-          ON k.project_id = :project AND k.entity = :entity AND k.source_key = m.source_key
-        GROUP BY m.golden_key HAVING count(DISTINCT k.migration_key) = 1
-    )
     INSERT INTO key_assignment (project_id, entity, source_key, migration_key)
-    SELECT :project, :entity, m.source_key, known.migration_key FROM member m JOIN known USING (golden_key)
+    SELECT :project, :entity, source_key, lowest FROM (
+        SELECT m.source_key, k.migration_key AS own, min(k.migration_key) OVER of_record AS lowest,
+          max(k.migration_key) OVER of_record AS highest
+        FROM ({_MEMBERS}) m LEFT JOIN key_assignment k
+          ON k.project_id = :project AND k.entity = :entity AND k.source_key = m.source_key
+        WINDOW of_record AS (PARTITION BY m.golden_key)) member
+    WHERE own IS NULL AND lowest = highest
     ON CONFLICT DO NOTHING
 """)
 
 # Records whose rows were loaded under several keys (joined), and records that share a key with another (split).
 _UNDECIDED = text(f"""
-    WITH member AS ({_MEMBERS}), held AS (
-        SELECT DISTINCT m.golden_key, k.migration_key
-        FROM member m JOIN key_assignment k
+    WITH held AS MATERIALIZED (
+        SELECT m.golden_key, k.migration_key FROM ({_MEMBERS}) m JOIN key_assignment k
           ON k.project_id = :project AND k.entity = :entity AND k.source_key = m.source_key
     )
-    SELECT golden_key, 'cluster_joined' AS reason FROM held GROUP BY golden_key HAVING count(*) > 1
+    SELECT golden_key, 'cluster_joined' AS reason FROM held
+    GROUP BY golden_key HAVING min(migration_key) <> max(migration_key)
     UNION ALL
-    SELECT h.golden_key, 'cluster_split' FROM held h
-    JOIN (SELECT migration_key FROM held GROUP BY migration_key HAVING count(*) > 1) s USING (migration_key)
+    SELECT DISTINCT unnest(array_agg(golden_key)), 'cluster_split' FROM held
+    GROUP BY migration_key HAVING min(golden_key) <> max(golden_key)
 """)
 
 
@@ -93,25 +102,28 @@ def _spread(connection: Connection, parameters: dict[str, str]) -> dict[str, str
 
 def keys(connection: Connection, project_id: str, entity: str, source_keys: Sequence[str]) -> dict[str, str]:
     """Migration keys by source key, for those that have one."""
-    rows = connection.execute(
-        text(
-            "SELECT source_key, migration_key FROM key_assignment"
-            " WHERE project_id = :project AND entity = :entity AND source_key = ANY(:keys)"
-        ),
-        {"project": project_id, "entity": entity, "keys": list(source_keys)},
+    return _pairs(
+        connection,
+        "SELECT source_key, migration_key FROM key_assignment"
+        " WHERE project_id = %s AND entity = %s AND source_key = ANY(%s)",
+        (project_id, entity, list(source_keys)),
     )
-    return {row.source_key: row.migration_key for row in rows}
 
 
 def target_ids(
     connection: Connection, project_id: str, entity: str, target: str, migration_keys: Sequence[str]
 ) -> dict[str, str]:
     """Target ids by migration key, for records that were loaded."""
-    rows = connection.execute(
-        text(
-            "SELECT migration_key, target_id FROM target_record WHERE project_id = :project AND target = :target"
-            " AND entity = :entity AND migration_key = ANY(:keys)"
-        ),
-        {"project": project_id, "target": target, "entity": entity, "keys": list(migration_keys)},
+    return _pairs(
+        connection,
+        "SELECT migration_key, target_id FROM target_record"
+        " WHERE project_id = %s AND target = %s AND entity = %s AND migration_key = ANY(%s)",
+        (project_id, target, entity, list(migration_keys)),
     )
-    return {row.migration_key: row.target_id for row in rows}
+
+
+def _pairs(connection: Connection, query: str, parameters: tuple[object, ...]) -> dict[str, str]:
+    if not parameters[-1]:
+        return {}
+    rows = driver_cursor(connection).execute(query, parameters, binary=True).fetchall()
+    return dict(cast("list[tuple[str, str]]", rows))

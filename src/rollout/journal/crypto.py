@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -24,12 +24,9 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
-
-
 def canonical_json(value: object) -> bytes:
     """The one JSON text of a value: sorted keys, no spaces, UTF-8."""
-    return _encode(value).encode()
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ class Sealer:
                 f"the sealed value of {place} does not open: it was altered or moved",
                 hint="restore the journal from a backup",
             ) from error
-        return json.loads(text.decode())
+        return orjson.loads(text)
 
     def fingerprints(self, place: str) -> Callable[[str, str | None], str]:
         """Fingerprints of one record's values: (field, value) → keyed digest (64 bit) in hexadecimal, "" for None.

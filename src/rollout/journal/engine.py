@@ -14,7 +14,16 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from rollout.errors import ConfigError, Retryable
 
-__all__ = ["Connection", "analyze", "connect", "driver_cursor", "journal_errors", "transaction", "upgrade"]
+__all__ = [
+    "Connection",
+    "analyze",
+    "connect",
+    "driver_cursor",
+    "journal_errors",
+    "server_cursor",
+    "transaction",
+    "upgrade",
+]
 
 MIGRATION_LOCK = 7_305_801_112
 """Advisory lock that serialises migrations; an arbitrary number that is ours."""
@@ -63,9 +72,18 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 def driver_cursor(connection: Connection) -> psycopg.Cursor[tuple[object, ...]]:
     """The psycopg cursor beneath a SQLAlchemy connection, for COPY and arrays within the same transaction."""
+    return _driver(connection).cursor()
+
+
+def server_cursor(connection: Connection, name: str) -> psycopg.ServerCursor[tuple[object, ...]]:
+    """A psycopg cursor whose result stays on the server and is fetched in parts. Close it."""
+    return _driver(connection).cursor(name)
+
+
+def _driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
-    return driver.cursor()
+    return driver
 
 
 def analyze(connection: Connection, *tables: Table) -> None:

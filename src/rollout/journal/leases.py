@@ -22,6 +22,7 @@ import psutil
 from sqlalchemy import Connection, text
 
 from rollout.errors import LeaseHeld, RolloutError
+from rollout.journal.engine import driver_cursor
 from rollout.journal.store import Journal
 from rollout.model.target import Capabilities
 
@@ -48,11 +49,11 @@ class Lease:
 
     def assert_fence(self, connection: Connection) -> None:
         """Raise LeaseHeld unless we hold the lease within this transaction."""
-        fence = connection.execute(
-            text("SELECT fence FROM lease WHERE project_id = :project AND name = :name FOR SHARE"),
-            {"project": self._journal.project_id, "name": self.name},
-        ).scalar_one_or_none()
-        if fence != self.fence:
+        held = driver_cursor(connection).execute(
+            "SELECT fence FROM lease WHERE project_id = %s AND name = %s FOR SHARE",
+            (self._journal.project_id, self.name),
+        )
+        if held.fetchone() != (self.fence,):
             raise LeaseHeld(f"another process took over the lease '{self.name}'", hint="let it finish")
 
     def begin_keeping(self) -> None:

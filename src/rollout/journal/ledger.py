@@ -26,7 +26,7 @@ WITH latest AS (
 ), newest AS (
     SELECT DISTINCT ON (s.plan_id, s.entity, s.migration_key)
       s.plan_id, latest.wave, s.entity, s.migration_key, s.state
-    FROM row_state s JOIN latest USING (plan_id)
+    FROM row_line s JOIN latest USING (plan_id)
     ORDER BY s.plan_id, s.entity, s.migration_key, s.step DESC, s.attempt DESC
 ), outcome AS (
     SELECT n.wave, n.entity, p.golden_key, n.state

@@ -12,7 +12,7 @@ from rollout.journal.plans import PlanRecord
 # are the records of other waves, which the ledger knows: whether loaded or not, they are judged with their own wave.
 _OUTCOMES = text("""
 WITH newest AS (
-    SELECT DISTINCT ON (migration_key) migration_key, state FROM row_state
+    SELECT DISTINCT ON (migration_key) migration_key, state FROM row_line
     WHERE plan_id = :plan AND entity = :entity ORDER BY migration_key, step DESC, attempt DESC
 ), held AS (
     SELECT migration_key, target_id FROM target_record

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy
 from sqlalchemy import ARRAY, Connection, Text, delete, desc, func, insert, select, text, update
@@ -14,7 +14,7 @@ from sqlalchemy import ARRAY, Connection, Text, delete, desc, func, insert, sele
 import rollout
 from rollout.errors import ApprovalError
 from rollout.journal import schema
-from rollout.journal.engine import analyze, driver_cursor
+from rollout.journal.engine import analyze, driver_cursor, server_cursor
 
 RowIdentity = tuple[str, str, str, str, str]
 """(migration key, golden key, action, reason code or "", digest): what a plan's hash covers of a row."""
@@ -42,8 +42,7 @@ class PlanRecord:
         return list(self.inputs["order"])
 
 
-@dataclass(frozen=True)
-class StoredRow:
+class StoredRow(NamedTuple):
     """A plan's row, its payload still sealed."""
 
     ordinal: int
@@ -113,22 +112,11 @@ class Plans:
         """Add rows to a draft."""
         with driver_cursor(connection).copy(
             "COPY plan_row (plan_id, entity, ordinal, migration_key, golden_key, action, reason_code, digest, payload)"
-            " FROM STDIN"
+            " FROM STDIN (FORMAT BINARY)"
         ) as copy:
+            copy.set_types(("text", "text", "int8", "text", "text", "text", "text", "text", "bytea"))
             for row in rows:
-                copy.write_row(
-                    (
-                        plan_id,
-                        entity,
-                        row.ordinal,
-                        row.migration_key,
-                        row.golden_key,
-                        row.action,
-                        row.reason_code,
-                        row.digest,
-                        row.payload,
-                    )
-                )
+                copy.write_row((plan_id, entity, *row[:-1]))
 
     def seal(
         self,
@@ -297,17 +285,17 @@ class Plans:
         )
         return {row["migration_key"]: _stored(row) for row in connection.execute(query).mappings()}
 
-    def identities(self, connection: Connection, plan_id: str, entity: str) -> Iterator[RowIdentity]:
-        """What the plan's hash covers of each row, in order."""
-        table = schema.plan_row
-        query = (
-            select(table.c.migration_key, table.c.golden_key, table.c.action, table.c.reason_code, table.c.digest)
-            .where(table.c.plan_id == plan_id, table.c.entity == entity)
-            .order_by(table.c.ordinal)
-            .execution_options(yield_per=10_000)
-        )
-        for row in connection.execute(query):
-            yield (row.migration_key, row.golden_key, row.action, row.reason_code or "", row.digest)
+    def identities(self, connection: Connection, plan_id: str, entity: str) -> Iterator[list[RowIdentity]]:
+        """What the plan's hash covers of each row, in order and in batches."""
+        with server_cursor(connection, "identities") as cursor:
+            cursor.execute(
+                "SELECT migration_key, golden_key, action, coalesce(reason_code, ''), digest FROM plan_row"
+                " WHERE plan_id = %s AND entity = %s ORDER BY ordinal",
+                (plan_id, entity),
+                binary=True,
+            )
+            while batch := cursor.fetchmany(10_000):
+                yield cast("list[RowIdentity]", batch)
 
     def undecided_keys(self, connection: Connection, target: str, entity: str, *, but: str = "") -> set[str]:
         """Migration keys of an entity that a plan other than ``but`` sent, and nobody knows yet what became of them."""
@@ -371,4 +359,4 @@ def _of(target: str, wave: str | None) -> list[Any]:
 
 
 def _stored(row: Mapping[Any, Any]) -> StoredRow:
-    return StoredRow(**{name: row[name] for name in StoredRow.__dataclass_fields__ if name in row})
+    return StoredRow(**{name: row[name] for name in StoredRow._fields if name in row})

@@ -5,10 +5,11 @@ Many rows travel as arrays in PostgreSQL's binary format (``%b``): as text, seal
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, cast
 
+import orjson
 from sqlalchemy import Connection, text
 
 from rollout.errors import Fatal
@@ -19,27 +20,26 @@ STEP = 1
 """All rows load in one step so far; deferred look-ups will be the second."""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A line to be journalled before the call it speaks of."""
+class Intent(NamedTuple):
+    """A row of a batch that is to be journalled before the call it speaks of."""
 
     migration_key: str
     attempt: int
-    digest: str
     before_image: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How an attempt ended, or what was decided without a call."""
 
     migration_key: str
     attempt: int
     state: str
+    digest: str = ""
+    before_image: bytes | None = None
+    after_image: bytes | None = None
     target_id: str | None = None
     reason_code: str | None = None
     message: str | None = None
-    after_image: bytes | None = None
     base: Mapping[str, str] | None = None
     """What the merge base learns from this row, by field (`rollout.load.merge_base`); None: nothing."""
 
@@ -64,47 +64,50 @@ class RowStates:
         self.entity = entity
         self._run_id = run_id
 
-    def intend(self, connection: Connection, intents: Sequence[Intent]) -> None:
-        """Journal intents. The caller commits before it calls the target."""
-        if not intents:
-            return
-        driver_cursor(connection).execute(
-            "INSERT INTO row_state (plan_id, entity, step, run_id, state, intent_at,"
-            " migration_key, attempt, digest, before_image)"
-            " SELECT %s, %s, %s, %s, 'intent', clock_timestamp(), *"
-            " FROM unnest(%b::text[], %b::int[], %b::text[], %b::bytea[])",
-            (
-                self.plan_id,
-                self.entity,
-                STEP,
-                self._run_id,
-                [intent.migration_key for intent in intents],
-                [intent.attempt for intent in intents],
-                [intent.digest for intent in intents],
-                [intent.before_image for intent in intents],
-            ),
+    def intend(self, connection: Connection, intents: Sequence[Intent]) -> int:
+        """Journal a batch's intents; answers the batch's number. The caller commits before it calls the target."""
+        inserted = driver_cursor(connection).execute(
+            "INSERT INTO open_batch (plan_id, entity, step, run_id, intent_at, migration_keys, attempts, before_images)"
+            " VALUES (%s, %s, %s, %s, clock_timestamp(), %b::text[], %b::int[], %b::bytea[]) RETURNING batch",
+            (self.plan_id, self.entity, STEP, self._run_id, *map(list, zip(*intents, strict=True))),
         )
+        return cast("tuple[int]", inserted.fetchone())[0]
+
+    def close_batch(self, connection: Connection, batch: int, outcomes: Sequence[Outcome]) -> None:
+        """Write the lines of a batch, which is then no longer open. ``outcomes`` are those of all its rows."""
+        cursor = driver_cursor(connection)
+        closed = cursor.execute(
+            "DELETE FROM open_batch WHERE batch = %s RETURNING intent_at, clock_timestamp()", (batch,)
+        ).fetchone()
+        if closed is None:
+            raise self._closed_by_another(len(outcomes), len(outcomes))
+        with cursor.copy(_COPY_LINES) as copy:
+            copy.set_types(_LINE_TYPES)
+            for outcome in outcomes:
+                copy.write_row((self.plan_id, self.entity, STEP, self._run_id, *closed, *outcome[:-1]))
 
     def close(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
-        """Close open lines. A line that somebody else has closed is a defect or a second worker: nothing is written."""
+        """Close lines that were open. One that somebody else has closed is a defect or a second worker."""
         if not outcomes:
             return
         cursor = driver_cursor(connection)
         cursor.execute(
             "UPDATE row_state s SET state = o.state, target_id = o.target_id, reason_code = o.reason_code,"
             " message = o.message, after_image = o.after_image, ended_at = clock_timestamp(), run_id = %s"
-            " FROM unnest(%b::text[], %b::int[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[])"
-            " AS o(migration_key, attempt, state, target_id, reason_code, message, after_image)"
+            f" FROM {_UNNESTED}"
             " WHERE s.plan_id = %s AND s.entity = %s AND s.step = %s AND s.migration_key = o.migration_key"
             " AND s.attempt = o.attempt AND s.state IN ('intent', 'unknown')",
             (self._run_id, *_columns(outcomes), self.plan_id, self.entity, STEP),
         )
         if cursor.rowcount != len(outcomes):
-            raise Fatal(
-                f"{len(outcomes) - cursor.rowcount} of {len(outcomes)} journal lines were closed by another process",
-                where=f"{self.entity}, plan {self.plan_id}",
-                hint="see that only one load runs, then run `rollout load` again: it decides by looking at the target",
-            )
+            raise self._closed_by_another(len(outcomes) - cursor.rowcount, len(outcomes))
+
+    def _closed_by_another(self, lines: int, of: int) -> Fatal:
+        return Fatal(
+            f"{lines} of {of} journal lines were closed by another process",
+            where=f"{self.entity}, plan {self.plan_id}",
+            hint="see that only one load runs, then run `rollout load` again: it decides by looking at the target",
+        )
 
     def decide(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
         """Journal rows that were decided without a call (unchanged, conflict, waiting)."""
@@ -112,9 +115,8 @@ class RowStates:
             return
         driver_cursor(connection).execute(
             "INSERT INTO row_state (plan_id, entity, step, run_id, digest, intent_at, ended_at,"
-            " migration_key, attempt, state, target_id, reason_code, message, after_image)"
-            " SELECT %s, %s, %s, %s, '', clock_timestamp(), clock_timestamp(), *"
-            " FROM unnest(%b::text[], %b::int[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[])"
+            " migration_key, attempt, state, after_image, target_id, reason_code, message)"
+            f" SELECT %s, %s, %s, %s, '', clock_timestamp(), clock_timestamp(), * FROM {_UNNESTED}"
             " ON CONFLICT (plan_id, entity, migration_key, step, attempt) DO UPDATE"
             " SET reason_code = excluded.reason_code, message = excluded.message, run_id = excluded.run_id"
             " WHERE row_state.state = 'waiting' AND excluded.state = 'waiting'",
@@ -169,7 +171,7 @@ def remember_records(
             entity,
             [outcome.migration_key for outcome in known],
             [outcome.target_id for outcome in known],
-            [json.dumps(outcome.base) for outcome in known],
+            [orjson.dumps(outcome.base).decode() for outcome in known],
         ),
     )
 
@@ -188,13 +190,50 @@ def merge_bases(
     return {row.migration_key: row.base for row in rows}
 
 
+_COPY_LINES = (
+    "COPY row_state (plan_id, entity, step, run_id, intent_at, ended_at, migration_key, attempt, state, digest,"
+    " before_image, after_image, target_id, reason_code, message) FROM STDIN (FORMAT BINARY)"
+)
+_LINE_TYPES = ["text", "text", "int4", "text", "timestamptz", "timestamptz", "text", "int4", "text", "text"]
+_LINE_TYPES += ["bytea", "bytea", "text", "text", "text"]
+
+_UNNESTED = (
+    "unnest(%b::text[], %b::int[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::text[])"
+    " AS o(migration_key, attempt, state, after_image, target_id, reason_code, message)"
+)
+
+
 def _columns(outcomes: Sequence[Outcome]) -> tuple[list[object], ...]:
     return (
         [outcome.migration_key for outcome in outcomes],
         [outcome.attempt for outcome in outcomes],
         [outcome.state for outcome in outcomes],
+        [outcome.after_image for outcome in outcomes],
         [outcome.target_id for outcome in outcomes],
         [outcome.reason_code for outcome in outcomes],
         [outcome.message for outcome in outcomes],
-        [outcome.after_image for outcome in outcomes],
+    )
+
+
+def reopen_batches(connection: Connection, project_id: str, target: str) -> None:
+    """Give every row of the batches that a load left open an open line of its own, so that it can be decided by itself.
+
+    The caller holds the target's lease: a batch that is still under way belongs to nobody else.
+    """
+    connection.execute(
+        text("""
+            WITH left_open AS (
+                DELETE FROM open_batch b USING plan p
+                WHERE p.plan_id = b.plan_id AND p.project_id = :project AND p.target = :target RETURNING b.*
+            )
+            INSERT INTO row_state (plan_id, entity, step, run_id, state, intent_at, migration_key, attempt, digest,
+              before_image)
+            SELECT b.plan_id, b.entity, b.step, b.run_id, 'intent', b.intent_at, r.migration_key, r.attempt, p.digest,
+              r.before_image
+            FROM left_open b
+            CROSS JOIN LATERAL unnest(b.migration_keys, b.attempts, b.before_images)
+              AS r(migration_key, attempt, before_image)
+            JOIN plan_row p ON p.plan_id = b.plan_id AND p.entity = b.entity AND p.migration_key = r.migration_key
+        """),
+        {"project": project_id, "target": target},
     )

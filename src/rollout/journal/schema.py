@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
@@ -202,7 +202,24 @@ approval = Table(
     _at("at"),
 )
 
-# One line an attempt at a row. Its state moves from intent to an outcome; a closed line never changes again.
+# The intents of the calls under way: one line a batch, gone once all its rows have lines in row_state. What a crash
+# leaves becomes lines in state ``intent`` before anything else is done.
+open_batch = Table(
+    "open_batch",
+    metadata,
+    Column("batch", BigInteger, Identity(), primary_key=True),
+    _text("plan_id"),
+    _text("entity"),
+    Column("step", Integer, nullable=False),
+    _text("run_id"),
+    Column("migration_keys", ARRAY(Text), nullable=False),
+    Column("attempts", ARRAY(Integer), nullable=False),
+    Column("before_images", ARRAY(LargeBinary), nullable=False),
+    _at("intent_at"),
+)
+
+# One line an attempt at a row that was decided, or that must be decided by looking at the target: in state ``intent``
+# or ``unknown``. A closed line never changes again.
 row_state = Table(
     "row_state",
     metadata,
@@ -229,6 +246,9 @@ Index(
     row_state.c.entity,
     postgresql_where=text("state IN ('intent', 'unknown')"),
 )
+
+# The view row_line shows row_state together with the batches under way: what a row's newest state is to whoever asks
+# without holding the lease.
 
 # The crosswalk's last leg: which record of a target a migration key stands for. ``base`` is what a three-way plan
 # compares with: by field the keyed digest of what we sent, and of what was stored for it if that differs.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from rollout.connectors.reasons import Reason
 from rollout.load import machine
@@ -34,23 +33,24 @@ class Looker:
             else:
                 decision = machine.before_create(records)
             if decision.send:
-                round_.send.append(replace(work, record=records[0] if records else None))
+                work.record = records[0] if records else None
+                round_.send.append(work)
             else:
                 round_.decided.append((work, decision))
         return round_
 
     def after(self, answered: Sequence[tuple[Work, RowResult]]) -> Round:
         """Read back what the target says it stored; its answer alone is no proof."""
-        landed = [work for work, result in answered if machine.after_answer(result).state in machine.LANDED]
-        stored = self._read_back(landed)
-        round_ = Round()
-        for work, result in answered:
-            decision = machine.after_answer(result)
-            if decision.state in machine.LANDED:
-                round_.decided.append(after_read_back(work, decision, stored.get(work.key, ())))
-            else:
-                round_.decided.append((work, decision))
-        return round_
+        decisions = [(work, machine.after_answer(result)) for work, result in answered]
+        stored = self._read_back([work for work, decision in decisions if decision.state in machine.LANDED])
+        return Round(
+            decided=[
+                after_read_back(work, decision, stored.get(work.key, ()))
+                if decision.state in machine.LANDED
+                else (work, decision)
+                for work, decision in decisions
+            ]
+        )
 
     def probe(self, works: Sequence[Work]) -> Round:
         """Decide rows without a usable answer by looking, for up to PROBE_WAIT_S."""
@@ -63,11 +63,13 @@ class Looker:
                 records = current.get(work.key, ())
                 decision = self._decide(work, records)
                 if decision.send:
-                    round_.send.append(replace(work, record=records[0] if records else None))
+                    work.record = records[0] if records else None
+                    round_.send.append(work)
                 elif decision.state is RowState.UNKNOWN and waited_s < PROBE_WAIT_S and not work.claimed_id:
                     still.append(work)
                 elif decision.state in machine.LANDED:
-                    round_.decided.append(after_read_back(replace(work, probed=True), decision, records))
+                    work.probed = True
+                    round_.decided.append(after_read_back(work, decision, records))
                 else:
                     round_.decided.append((work, decision))
             undecided = still

@@ -16,8 +16,8 @@ questions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from rollout.model.entity import Values
 from rollout.model.target import Capabilities, Op, RowResult, RowStatus, TargetRecord
@@ -38,11 +38,18 @@ class RowState(StrEnum):
     RETRIED = "retried"
 
 
+_STATES = {
+    RowStatus.CREATED: RowState.CREATED,
+    RowStatus.UPDATED: RowState.UPDATED,
+    RowStatus.UNCHANGED: RowState.UNCHANGED,
+    RowStatus.REJECTED: RowState.REJECTED,
+    RowStatus.CONFLICT: RowState.CONFLICT,
+    RowStatus.UNKNOWN: RowState.UNKNOWN,
+}
 LANDED = frozenset({RowState.CREATED, RowState.UPDATED, RowState.UNCHANGED, RowState.ADOPTED})
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What a row becomes, or None for ``state``: send it."""
 
     state: RowState | None
@@ -102,15 +109,7 @@ def before_create(current: Sequence[TargetRecord]) -> Decision:
 
 def after_answer(result: RowResult) -> Decision:
     """Turn the target's answer for one row into an outcome. Conflicts and unknowns must be probed by the caller."""
-    state = {
-        RowStatus.CREATED: RowState.CREATED,
-        RowStatus.UPDATED: RowState.UPDATED,
-        RowStatus.UNCHANGED: RowState.UNCHANGED,
-        RowStatus.REJECTED: RowState.REJECTED,
-        RowStatus.CONFLICT: RowState.CONFLICT,
-        RowStatus.UNKNOWN: RowState.UNKNOWN,
-    }[result.status]
-    return Decision(state, result.target_id, result.reason_code, result.message)
+    return Decision(_STATES[result.status], result.target_id, result.reason_code, result.message)
 
 
 def probe(

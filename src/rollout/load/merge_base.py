@@ -34,12 +34,12 @@ class ThreeWay:
 
 def learned(sent: Values, stored: Values, fingerprint: Fingerprint) -> dict[str, str]:
     """Base entries after a write: for each field sent, what was stored for it."""
-    entries = {}
-    for name, value in sent.items():
-        mark = fingerprint(name, value)
-        held = stored.get(name)
-        entries[name] = mark if held == value else f"{mark}|{fingerprint(name, held)}"
-    return entries
+    return {
+        name: fingerprint(name, value)
+        if (held := stored.get(name)) == value
+        else f"{fingerprint(name, value)}|{fingerprint(name, held)}"
+        for name, value in sent.items()
+    }
 
 
 def three_way(ours: Values, theirs: Values, base: Base | None, fingerprint: Fingerprint) -> ThreeWay:

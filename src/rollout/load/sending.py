@@ -6,8 +6,9 @@ back, and only then the lines are closed. Whatever happens in between leaves ope
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from rollout.errors import OutcomeUnknown, Retryable
 from rollout.journal import crosswalk
@@ -15,8 +16,8 @@ from rollout.journal.plans import Plans, StoredRow
 from rollout.journal.rows import Intent, OpenLine, Outcome, remember_records
 from rollout.load.looking import Looker
 from rollout.load.machine import LANDED, Decision, RowState
-from rollout.load.plan import Action, PlannedRow
-from rollout.load.work import LoadScope, Work, base_entries, image_place, row_place, split_answers
+from rollout.load.plan import Action, PlannedRow, Reference
+from rollout.load.work import LoadScope, Round, Work, base_entries, image_place, row_place, split_answers
 from rollout.model import masking
 from rollout.model.target import RowResult, WriteRow
 
@@ -32,6 +33,13 @@ class _NothingStored(Exception):  # noqa: N818 - says what is known, and never l
     def __init__(self, cause: Retryable) -> None:
         super().__init__(str(cause))
         self.cause = cause
+
+
+class _Batch(NamedTuple):
+    """Rows that are being sent, and the number that their intents are journalled under."""
+
+    works: Sequence[Work]
+    number: int | None
 
 
 class Sender:
@@ -52,44 +60,40 @@ class Sender:
         works, decided = self._prepare(rows)
         first = self._looker.before(works)
         decided.extend(first.decided)
-        sent = self._intend(first.send, decided)
-        return [decision.state for _, decision in decided if decision.state] + self._send_until_closed(sent)
+        batch = self._intend(first.send, decided)
+        return [decision.state for _, decision in decided if decision.state] + self._send_until_closed(batch)
 
     def resume(self, lines: Sequence[OpenLine]) -> list[RowState]:
         """Decide open lines by looking at the target, and send what was not stored."""
         round_ = self._looker.probe(self._reopen(lines))
-        states = self._close(round_.decided)
+        states = self._close(round_, batch=None)
         pending = self._next_attempt(round_.send, tries=0, states=states)
         return states + self._send_until_closed(pending)
 
     def settle(self, lines: Sequence[OpenLine]) -> list[RowState]:
         """Decide open lines by looking, and send nothing: what was not stored is closed as retried."""
         round_ = self._looker.probe(self._reopen(lines))
-        decided = self._close(round_.decided)
-        return decided + self._close([(work, Decision(RowState.RETRIED)) for work in round_.send])
+        return self._close(round_, batch=None) + [RowState.RETRIED] * len(round_.send)
 
     # From plan to intent
 
     def _prepare(self, rows: Sequence[StoredRow]) -> tuple[list[Work], list[tuple[Work, Decision]]]:
         decided: list[tuple[Work, Decision]] = []
-        to_send: list[tuple[PlannedRow, StoredRow, int]] = []
+        to_send: list[Work] = []
         for stored in rows:
             row = self._unseal(stored)
-            work = Work(row, stored.digest, stored.attempt + 1, row.new)
+            work = Work(row.migration_key, row, stored.digest, stored.attempt + 1, row.new)
             if row.action is Action.UNCHANGED:
                 decided.append((work, Decision(RowState.UNCHANGED, target_id=row.target_id)))
             elif row.action is Action.CONFLICT:
                 decided.append((work, Decision(RowState.CONFLICT, row.target_id, row.reason_code, row.message)))
             else:
-                to_send.append((row, stored, stored.attempt + 1))
+                to_send.append(work)
         works, waiting = self._resolve(to_send)
-        decided.extend(
-            (
-                replace(work, attempt=0),
-                Decision(RowState.WAITING, reason_code="parent_not_loaded", message=f"waits for {missing}"),
-            )
-            for work, missing in waiting
-        )
+        for work, missing in waiting:
+            work.attempt = 0
+            told = f"waits for {missing}"
+            decided.append((work, Decision(RowState.WAITING, reason_code="parent_not_loaded", message=told)))
         return works, decided
 
     def _reopen(self, lines: Sequence[OpenLine]) -> list[Work]:
@@ -99,43 +103,51 @@ class Sender:
             stored = Plans(scope.journal.project_id).rows_by_key(
                 connection, scope.plan.plan_id, scope.entity, [line.migration_key for line in lines]
             )
-        by_key = {line.migration_key: line for line in lines}
+        now_s = scope.clock_s()
         works, waiting = self._resolve(
-            [(self._unseal(stored[k]), stored[k], line.attempt) for k, line in by_key.items()]
+            [
+                Work(
+                    line.migration_key,
+                    row := self._unseal(stored[line.migration_key]),
+                    stored[line.migration_key].digest,
+                    line.attempt,
+                    row.new,
+                    sent_s=now_s - line.elapsed_s,
+                    claimed_id=line.target_id,
+                )
+                for line in lines
+            ]
         )
         assert not waiting, "a row is only sent when its parents are loaded"
-        now_s = scope.clock_s()
-        return [
-            replace(work, sent_s=now_s - by_key[work.key].elapsed_s, claimed_id=by_key[work.key].target_id)
-            for work in works
-        ]
+        return works
 
-    def _resolve(self, rows: Sequence[tuple[PlannedRow, StoredRow, int]]) -> tuple[list[Work], list[tuple[Work, str]]]:
+    def _resolve(self, works: Sequence[Work]) -> tuple[list[Work], list[tuple[Work, str]]]:
         """Put target ids in place of parents; rows whose parents have none yet wait."""
         scope = self._scope
         wanted: dict[str, set[str]] = {}
-        for row, _, _ in rows:
-            for reference in row.references.values():
+        for work in works:
+            for reference in work.row.references.values():
                 wanted.setdefault(reference.entity, set()).add(reference.migration_key)
-        ids: dict[tuple[str, str], str] = {}
+        ids: dict[Reference, str] = {}
         for entity, keys in wanted.items():
             with scope.journal.transaction() as connection:
                 found = crosswalk.target_ids(
                     connection, scope.journal.project_id, entity, scope.plan.target, sorted(keys)
                 )
-            ids.update({(entity, key): target_id for key, target_id in found.items()})
-        works, waiting = [], []
-        for row, stored, attempt in rows:
-            parents = {name: ids.get((ref.entity, ref.migration_key)) for name, ref in row.references.items()}
-            work = Work(row, stored.digest, attempt, {**row.new, **parents})
-            missing = [row.references[name] for name, target_id in parents.items() if target_id is None]
-            if missing:
-                waiting.append((work, f"{missing[0].entity} {missing[0].migration_key}"))
-            else:
-                works.append(work)
-        return works, waiting
+            ids.update({Reference(entity, key): target_id for key, target_id in found.items()})
+        ready, waiting = [], []
+        for work in works:
+            references = work.row.references
+            missing = next((parent for parent in references.values() if parent not in ids), None)
+            if missing is not None:
+                waiting.append((work, f"{missing.entity} {missing.migration_key}"))
+                continue
+            if references:
+                work.new = {**work.new, **{name: ids[parent] for name, parent in references.items()}}
+            ready.append(work)
+        return ready, waiting
 
-    def _intend(self, works: Sequence[Work], decided: Sequence[tuple[Work, Decision]] = ()) -> list[Work]:
+    def _intend(self, works: Sequence[Work], decided: Sequence[tuple[Work, Decision]] = ()) -> _Batch:
         """Journal intents, and rows that are decided without a call; after this commit the call may begin.
 
         The token and the lease are seen to first, so that nothing but the commit lies between intent and call.
@@ -144,35 +156,40 @@ class Sender:
         if works:
             scope.throttle.wait()
             scope.lease.check(call_timeout_s=scope.target.capabilities.call_timeout_s)
+        for work in works:
+            if work.record is not None:
+                work.before_image = scope.sealer.seal(work.record.values, self._place(work, "before"))
+        intents = [Intent(work.key, work.attempt, work.before_image) for work in works]
         outcomes = [self._outcome(work, decision) for work, decision in decided]
         with scope.journal.transaction() as connection:
             scope.lease.assert_fence(connection)
             scope.states.decide(connection, outcomes)
             remember_records(connection, scope.journal.project_id, scope.plan.target, scope.entity, outcomes)
-            scope.states.intend(
-                connection,
-                [Intent(work.key, work.attempt, work.digest, self._before_image(work)) for work in works],
-            )
+            number = scope.states.intend(connection, intents) if intents else None
         now_s = scope.clock_s()
-        return [work.sent_at(now_s) for work in works]
+        for work in works:
+            work.sent_s = now_s
+        return _Batch(works, number)
 
     # The call and its answer
 
-    def _send_until_closed(self, works: Sequence[Work]) -> list[RowState]:
-        pending, tries = list(works), 0
+    def _send_until_closed(self, batch: _Batch) -> list[RowState]:
+        tries = 0
         states: list[RowState] = []
-        while pending:
+        while batch.works:
             tries += 1
+            cause: Retryable | None = None
             try:
-                answers = self._call(pending)
+                answers = self._call(batch.works)
             except _NothingStored as refused:
-                pending = self._next_attempt(pending, tries=tries, states=states, cause=refused.cause)
-                continue
-            answered, doubtful = split_answers(pending, answers)
-            round_ = self._looker.after(answered)
-            again = self._looker.probe(doubtful)
-            states += self._close([*round_.decided, *again.decided])
-            pending = self._next_attempt(again.send, tries=tries, states=states)
+                cause, round_ = refused.cause, Round(send=list(batch.works))
+            else:
+                answered, doubtful = split_answers(batch.works, answers)
+                round_ = self._looker.after(answered)
+                again = self._looker.probe(doubtful)
+                round_ = Round([*round_.decided, *again.decided], again.send)
+            states += self._close(round_, batch=batch.number)
+            batch = self._next_attempt(round_.send, tries=tries, states=states, cause=cause)
         return states
 
     def _call(self, works: Sequence[Work]) -> Mapping[str, Sequence[RowResult]]:
@@ -206,8 +223,8 @@ class Sender:
         tries: int,
         states: list[RowState],
         cause: Retryable | None = None,
-    ) -> list[Work]:
-        """Close attempts that stored nothing, look again after the pause, and journal the next ones.
+    ) -> _Batch:
+        """Look again after the pause, and journal the next attempts of rows that were not stored.
 
         Rows that need no call any more are journalled as decided and join ``states``.
 
@@ -215,9 +232,8 @@ class Sender:
             Retryable: The tries are spent. Nothing is open; the next run sends these rows again.
         """
         if not works:
-            return []
+            return _Batch((), None)
         scope = self._scope
-        self._close([(work, Decision(RowState.RETRIED)) for work in works])
         if tries >= scope.max_attempts:
             raise cause or Retryable(
                 f"{len(works)} rows were not stored in {tries} attempts",
@@ -226,45 +242,47 @@ class Sender:
             )
         pause_s = BACKOFF_S[min(max(tries, 1), len(BACKOFF_S)) - 1]
         scope.sleep(max((cause.retry_after_s or 0.0) if cause else 0.0, pause_s))
-        fresh = [replace(work, attempt=work.attempt + 1, answer=None, sent_s=None, record=None) for work in works]
+        fresh = [
+            replace(work, attempt=work.attempt + 1, answer=None, sent_s=None, record=None, before_image=None)
+            for work in works
+        ]
         round_ = self._looker.before(fresh)
-        sent = self._intend(round_.send, round_.decided)
+        batch = self._intend(round_.send, round_.decided)
         states.extend(decision.state for _, decision in round_.decided if decision.state)
-        return sent
+        return batch
 
     # Journal
 
-    def _close(self, decided: Iterable[tuple[Work, Decision]]) -> list[RowState]:
+    def _close(self, round_: Round, *, batch: int | None) -> list[RowState]:
+        """Journal what became of a batch's rows, or of open lines (None); attempts that stored nothing are retried."""
         scope = self._scope
-        pairs = list(decided)
-        if not pairs:
-            return []
-        outcomes = [self._outcome(work, decision) for work, decision in pairs]
+        outcomes = [self._outcome(work, decision) for work, decision in round_.decided]
+        outcomes += [self._outcome(work, Decision(RowState.RETRIED)) for work in round_.send]
         with scope.journal.transaction() as connection:
             scope.lease.assert_fence(connection)
-            scope.states.close(connection, outcomes)
+            if batch is None:
+                scope.states.close(connection, outcomes)
+            else:
+                scope.states.close_batch(connection, batch, outcomes)
             remember_records(connection, scope.journal.project_id, scope.plan.target, scope.entity, outcomes)
-        return [decision.state for _, decision in pairs if decision.state]
+        return [decision.state for _, decision in round_.decided if decision.state]
 
     def _outcome(self, work: Work, decision: Decision) -> Outcome:
         assert decision.state is not None
         scope = self._scope
         stored = work.record if decision.state in LANDED and work.sent_s is not None else None
         return Outcome(
-            migration_key=work.key,
-            attempt=work.attempt,
-            state=decision.state.value,
-            target_id=decision.target_id,
-            reason_code=decision.reason_code,
-            message=_tidy(decision.message, work) or None,
-            after_image=scope.sealer.seal(stored.values, self._place(work, "after")) if stored else None,
-            base=base_entries(work, decision, scope.fields, scope.fingerprint(work.key)),
+            work.key,
+            work.attempt,
+            decision.state.value,
+            work.digest,
+            work.before_image,
+            scope.sealer.seal(stored.values, self._place(work, "after")) if stored else None,
+            decision.target_id,
+            decision.reason_code,
+            _tidy(decision.message, work) or None,
+            base_entries(work, decision, scope.fields, scope.fingerprint(work.key)),
         )
-
-    def _before_image(self, work: Work) -> bytes | None:
-        if work.record is None:
-            return None
-        return self._scope.sealer.seal(work.record.values, self._place(work, "before"))
 
     def _place(self, work: Work, kind: str) -> str:
         return image_place(self._scope.plan.plan_id, self._scope.entity, work.key, work.attempt, kind)

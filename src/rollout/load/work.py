@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from rollout.connectors.base import TargetReader, Writer
@@ -53,58 +53,29 @@ class LoadScope:
         return record_fingerprint(self.ledger, self.entity, migration_key)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
-    """A row on its way to the target."""
+    """A row on its way to the target. Its batch alone holds it, and notes on it what is learned on the way."""
 
+    key: str
+    """The migration key."""
     row: PlannedRow
     digest: str
     attempt: int
     new: Values
     """Fields to set, references resolved to target ids."""
-    sent_s: float | None = None
-    """When the intent was journalled, on the scope's clock; None: it was not."""
     record: TargetRecord | None = None
     """The record as it was just before the write (updates), or as it was read back."""
+    sent_s: float | None = None
+    """When the intent was journalled, on the scope's clock; None: it was not."""
+    before_image: bytes | None = None
+    """The record before the write, as it was sealed for the intent."""
     answer: RowResult | None = None
     """The target's answer to the latest attempt, where the row must be probed."""
     claimed_id: str | None = None
     """The target said that it stored the row under this id, but its reads do not show it."""
     probed: bool = False
     """The outcome was found by looking: people may have changed the record before we did."""
-
-    @property
-    def key(self) -> str:
-        """The migration key."""
-        return self.row.migration_key
-
-    def with_record(self, record: TargetRecord) -> Work:
-        """The same work with the record as it was read back. Spelt out: `dataclasses.replace` costs twice as much."""
-        return Work(
-            self.row,
-            self.digest,
-            self.attempt,
-            self.new,
-            self.sent_s,
-            record,
-            self.answer,
-            self.claimed_id,
-            self.probed,
-        )
-
-    def sent_at(self, sent_s: float) -> Work:
-        """The same work with its intent journalled."""
-        return Work(
-            self.row,
-            self.digest,
-            self.attempt,
-            self.new,
-            sent_s,
-            self.record,
-            self.answer,
-            self.claimed_id,
-            self.probed,
-        )
 
     @property
     def op(self) -> Op:
@@ -131,7 +102,8 @@ def split_answers(
         if len(results) != 1 or results[0].status is RowStatus.UNKNOWN:
             doubtful.append(work)
         elif results[0].status is RowStatus.CONFLICT:
-            doubtful.append(replace(work, answer=results[0]))
+            work.answer = results[0]
+            doubtful.append(work)
         else:
             answered.append((work, results[0]))
     return answered, doubtful
@@ -151,10 +123,12 @@ def after_read_back(work: Work, decision: Decision, records: Sequence[TargetReco
         return work, duplicates(records)
     record = records[0]
     state, reason, told = decision.state, decision.reason_code, decision.message
-    differing = [name for name, value in work.new.items() if record.values.get(name) != value]
-    if differing:
-        reason, told = "stored_differently", f"the target stored another value: {', '.join(sorted(differing))}"
-    return work.with_record(record), Decision(state, record.target_id, reason, told)
+    if not work.new.items() <= record.values.items():
+        differing = [name for name, value in work.new.items() if record.values.get(name) != value]
+        if differing:
+            reason, told = "stored_differently", f"the target stored another value: {', '.join(sorted(differing))}"
+    work.record = record
+    return work, Decision(state, record.target_id, reason, told)
 
 
 def base_entries(

@@ -15,19 +15,17 @@ _USCC = re.compile(r"(?<![0-9A-Za-z*])[0-9A-Z]{17}[0-9A-Zx](?![0-9A-Za-z*])", re
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}(?!\d)"
 # Eight digits or more, however they are grouped; business dates are no telephone numbers.
 _NUMBER = re.compile(rf"(?!{_ISO_DATE})\d(?:[ \-().—/+]{{0,3}}\d){{7,}}")
+_DIGIT_OR_STAR = re.compile(r"[\d*]")
 _WORD = re.compile(r"[^\s·•\-.,'()（）]+")
 
 
 def mask_phone(value: str) -> str:
     """``+86 138 1234 5678`` → ``+86 1** **** **78``: of eight digits or more the first three and last two stay."""
-    digits = [index for index, character in enumerate(value) if character.isdigit()]
-    shown = sum(character.isdigit() or character == "*" for character in value)
-    if shown < 8:  # noqa: PLR2004 - shorter numbers would be guessed from five digits
+    places = [match.start() for match in _DIGIT_OR_STAR.finditer(value)]
+    if len(places) < 8:  # noqa: PLR2004 - shorter numbers would be guessed from five digits
         return "".join("*" if character.isalnum() else character for character in value)
-    places = [index for index, character in enumerate(value) if character.isdigit() or character == "*"]
-    kept = {*places[:3], *places[-2:]}
-    hidden = {index for index in digits if index not in kept}
-    return "".join("*" if index in hidden else character for index, character in enumerate(value))
+    third, last = places[2] + 1, places[-2]
+    return value[:third] + _DIGIT_OR_STAR.sub("*", value[third:last]) + value[last:]
 
 
 def mask_email(value: str) -> str:

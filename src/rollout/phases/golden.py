@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,8 +16,7 @@ from rollout.phases.context import PhaseContext
 from rollout.project.spec import EntitySpec
 
 
-@dataclass(frozen=True, slots=True)
-class GoldenRecord:
+class GoldenRecord(NamedTuple):
     """One golden record; ``parents`` holds the golden keys its reference fields point to, None where to nothing."""
 
     golden_key: str
@@ -34,9 +33,9 @@ def read_golden(path: Path, entity: EntitySpec, wave: str, *, batch_rows: int) -
         rows = zip(*(columns[name] for name in plain), strict=True) if plain else iter([()] * table.num_rows)
         yield [
             GoldenRecord(
-                golden_key=key,
-                values=dict(zip(plain, row, strict=True)),
-                parents={name: columns[name][at] for name in references},
+                key,
+                dict(zip(plain, row, strict=True)),
+                {name: columns[name][at] for name in references},
             )
             for at, (key, row) in enumerate(zip(columns["_golden_key"], rows, strict=True))
         ]

@@ -173,7 +173,8 @@ def _refuse_altered(context: PhaseContext, plan: PlanRecord) -> None:
     found = PlanHash(canonical_json(plan.inputs))
     with context.journal.transaction() as connection:
         for entity in plan.order:
-            found.add(entity, Plans(context.journal.project_id).identities(connection, plan.plan_id, entity))
+            for batch in Plans(context.journal.project_id).identities(connection, plan.plan_id, entity):
+                found.add(entity, batch)
     if found.hexdigest() != plan.plan_hash:
         raise DriftError(
             f"the rows of plan {plan.plan_id} are not those that were approved",

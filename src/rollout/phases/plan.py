@@ -243,25 +243,25 @@ class _Adder:
         self._ordinals: Counter[str] = Counter()
 
     def __call__(self, entity: str, planned: Sequence[PlannedRow]) -> None:
-        stored = []
-        for row in planned:
-            payload = canonical_json(row.payload())
-            stored.append(
-                StoredRow(
-                    ordinal=self._ordinals[entity],
-                    migration_key=row.migration_key,
-                    golden_key=row.golden_key,
-                    action=row.action.value,
-                    reason_code=row.reason_code,
-                    digest=self._sealer.digest(payload),
-                    payload=self._sealer.seal_json(payload, row_place(self._plan_id, entity, row.migration_key)),
-                )
-            )
-            self._ordinals[entity] += 1
+        first = self._ordinals[entity]
+        self._ordinals[entity] += len(planned)
+        stored = [self._sealed(ordinal, entity, row) for ordinal, row in enumerate(planned, first)]
         with self._journal.transaction() as connection:
             Plans(self._journal.project_id).add_rows(connection, self._plan_id, entity, stored)
-        self._hash.add(entity, (row.identity for row in stored))
+        self._hash.add(entity, [row.identity for row in stored])
         self._file.add(entity, planned)
+
+    def _sealed(self, ordinal: int, entity: str, row: PlannedRow) -> StoredRow:
+        payload = canonical_json(row.payload())
+        return StoredRow(
+            ordinal,
+            row.migration_key,
+            row.golden_key,
+            row.action.value,
+            row.reason_code,
+            self._sealer.digest(payload),
+            self._sealer.seal_json(payload, row_place(self._plan_id, entity, row.migration_key)),
+        )
 
 
 def run_plan(context: PhaseContext, *, wave: str | None = None) -> PlanSummary:

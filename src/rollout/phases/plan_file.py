@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import IO, Self
 
@@ -13,6 +14,7 @@ from rollout.model.entity import FieldSpec
 from rollout.project.loader import Project
 
 COLUMNS = ("entity", "key", "action", "field", "old", "new", "reason")
+_Mask = Callable[[str | None], str]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -28,6 +30,10 @@ class PlanFile:
         self._spec = project.spec
         self._path = project.workspace.reports / f"plan-{plan_id}.csv"
         self._draft = self._path.with_suffix(".tmp")
+        self._masks = {
+            name: {field: self._mask(declared) for field, declared in entity.fields.items()}
+            for name, entity in project.spec.entities.items()
+        }
         self._file: IO[str] | None = None
         self.relative = f"{self._path.parent.name}/{self._path.name}"
 
@@ -50,25 +56,36 @@ class PlanFile:
 
     def add(self, entity: str, rows: Sequence[PlannedRow]) -> None:
         """Add the rows that change something or are in conflict."""
-        self._writer.writerows(_safe(line) for row in rows for line in self._lines(entity, row))
+        masks = self._masks[entity]
+        self._writer.writerows([_safe(line) for row in rows for line in _lines(entity, row, masks)])
 
-    def _lines(self, entity: str, row: PlannedRow) -> Iterator[tuple[str, ...]]:
-        fields = self._spec.entities[entity].fields
-        new = {**row.new, **{name: reference.migration_key for name, reference in row.references.items()}}
-        if row.action is Action.CREATE:
-            told = "; ".join(f"{name}: {self._shown(fields[name], value)}" for name, value in new.items())
-            yield (entity, row.golden_key, "create", "*", "", told, "")
-        elif row.action is Action.UPDATE:
-            for name, value in new.items():
-                old = self._shown(fields[name], row.old.get(name))
-                yield (entity, row.golden_key, "update", name, old, self._shown(fields[name], value), "")
-        elif row.action is Action.CONFLICT:
-            yield (entity, row.golden_key, "conflict", "", "", "", row.message)
+    def _mask(self, field: FieldSpec) -> _Mask:
+        return partial(_masked, field) if field.personal and self._spec.privacy.mask else _as_it_is
 
-    def _shown(self, field: FieldSpec, value: str | None) -> str:
-        if value is None:
-            return ""
-        return masking.mask_field(field, value) or "" if field.personal and self._spec.privacy.mask else value
+
+def _lines(entity: str, row: PlannedRow, masks: Mapping[str, _Mask]) -> list[tuple[str, ...]]:
+    new = row.new
+    if row.references:
+        new = {**new, **{name: reference.migration_key for name, reference in row.references.items()}}
+    if row.action is Action.CREATE:
+        told = "; ".join([f"{name}: {masks[name](value)}" for name, value in new.items()])
+        return [(entity, row.golden_key, "create", "*", "", told, "")]
+    if row.action is Action.UPDATE:
+        return [
+            (entity, row.golden_key, "update", name, masks[name](row.old.get(name)), masks[name](value), "")
+            for name, value in new.items()
+        ]
+    if row.action is Action.CONFLICT:
+        return [(entity, row.golden_key, "conflict", "", "", "", row.message)]
+    return []
+
+
+def _as_it_is(value: str | None) -> str:
+    return value or ""
+
+
+def _masked(field: FieldSpec, value: str | None) -> str:
+    return masking.mask_field(field, value) or ""
 
 
 def _safe(cells: Sequence[str]) -> list[str]:

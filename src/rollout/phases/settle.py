@@ -6,7 +6,7 @@ import time
 
 from rollout.journal.leases import Lease, Throttle
 from rollout.journal.plans import PlanRecord, Plans
-from rollout.journal.rows import RowStates
+from rollout.journal.rows import RowStates, reopen_batches
 from rollout.load.machine import RowState
 from rollout.load.sending import Sender
 from rollout.load.work import LoadScope
@@ -58,6 +58,8 @@ def settle_open_lines(
         but: A plan to leave alone.
     """
     with context.journal.transaction() as connection:
+        lease.assert_fence(connection)
+        reopen_batches(connection, context.journal.project_id, target_name)
         open_plans = Plans(context.journal.project_id).with_open_lines(connection, target_name)
     return sum(_settle(context, plan, entity, target, lease) for plan, entity in open_plans if plan.plan_id != but)
 

@@ -102,6 +102,19 @@ def upgrade() -> None:
     )
     op.create_index("ix_plan_latest", "plan", ["project_id", "target", "seq"], unique=False)
     op.create_table(
+        "open_batch",
+        sa.Column("batch", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("plan_id", sa.Text(), nullable=False),
+        sa.Column("entity", sa.Text(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("migration_keys", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("attempts", postgresql.ARRAY(sa.Integer()), nullable=False),
+        sa.Column("before_images", postgresql.ARRAY(sa.LargeBinary()), nullable=False),
+        sa.Column("intent_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("batch"),
+    )
+    op.create_table(
         "row_state",
         sa.Column("plan_id", sa.Text(), nullable=False),
         sa.Column("entity", sa.Text(), nullable=False),
@@ -126,6 +139,15 @@ def upgrade() -> None:
         ["plan_id", "entity"],
         unique=False,
         postgresql_where=sa.text("state IN ('intent', 'unknown')"),
+    )
+    op.execute(
+        """
+        CREATE VIEW row_line AS
+        SELECT plan_id, entity, migration_key, step, attempt, state FROM row_state
+        UNION ALL
+        SELECT b.plan_id, b.entity, r.migration_key, b.step, r.attempt, 'intent'
+        FROM open_batch b, unnest(b.migration_keys, b.attempts) AS r(migration_key, attempt)
+        """
     )
     op.create_table(
         "run",
@@ -248,10 +270,12 @@ def downgrade() -> None:
     op.drop_table("source_row")
     op.drop_index("ix_run_latest", table_name="run")
     op.drop_table("run")
+    op.execute("DROP VIEW row_line")
     op.drop_index(
         "ix_row_state_open", table_name="row_state", postgresql_where=sa.text("state IN ('intent', 'unknown')")
     )
     op.drop_table("row_state")
+    op.drop_table("open_batch")
     op.drop_index("ix_plan_latest", table_name="plan")
     op.drop_table("plan")
     op.drop_table("person")
