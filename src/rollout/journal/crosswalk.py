@@ -70,7 +70,7 @@ _FORGET = text(f"""
       AND m.golden_key = ANY(:golden_keys)
       AND NOT EXISTS (SELECT 1 FROM target_record t WHERE t.project_id = :project AND t.entity = :entity
                         AND t.migration_key = k.migration_key)
-      AND NOT EXISTS (SELECT 1 FROM row_state s JOIN plan p USING (plan_id) WHERE p.project_id = :project
+      AND NOT EXISTS (SELECT 1 FROM row_line s JOIN plan p USING (plan_id) WHERE p.project_id = :project
                         AND s.entity = :entity AND s.state IN ('intent', 'unknown')
                         AND s.migration_key = k.migration_key)
 """)
