@@ -71,6 +71,21 @@ class ApprovalRecord:
     at: datetime
 
 
+_PAGE = """
+SELECT p.ordinal, p.migration_key, p.golden_key, p.action, p.reason_code, p.digest, p.payload, 0, false FROM plan_row p
+WHERE p.plan_id = %s AND p.entity = %s AND p.ordinal > %s ORDER BY p.ordinal LIMIT %s
+"""
+# A lateral aggregate stays an index look-up a row, whatever the statistics say.
+_PAGE_WITH_LINES = """
+SELECT p.ordinal, p.migration_key, p.golden_key, p.action, p.reason_code, p.digest, p.payload,
+  coalesce(known.attempt, 0), known.taken
+FROM plan_row p LEFT JOIN LATERAL (
+  SELECT max(s.attempt) AS attempt, bool_or(s.state NOT IN ('retried', 'waiting')) AS taken FROM row_state s
+  WHERE s.plan_id = p.plan_id AND s.entity = p.entity AND s.migration_key = p.migration_key) known ON true
+WHERE p.plan_id = %s AND p.entity = %s AND p.ordinal > %s ORDER BY p.ordinal LIMIT %s
+"""
+
+
 class Plans:
     """The plans of a project."""
 
@@ -247,31 +262,26 @@ class Plans:
         return ApprovalRecord(**{name: row[name] for name in ApprovalRecord.__dataclass_fields__}) if row else None
 
     def page(
-        self, connection: Connection, plan_id: str, entity: str, *, after: int, limit: int
+        self, connection: Connection, plan_id: str, entity: str, *, after: int, limit: int, begun: bool
     ) -> tuple[list[StoredRow], int | None]:
         """The next ``limit`` rows behind ordinal ``after``: those that are still to do, and the last ordinal looked at.
 
         A row is to do while every attempt there was stored nothing for sure, or it waits for its parent. The last
-        ordinal is None when there are no more rows.
+        ordinal is None when there are no more rows. ``begun`` says that an earlier load may have lines of these rows.
         """
-        # A lateral aggregate stays an index look-up a row, whatever the statistics say.
         rows = (
             driver_cursor(connection)
-            .execute(
-                "SELECT p.ordinal, p.migration_key, p.golden_key, p.action, p.reason_code, p.digest, p.payload,"
-                " coalesce(known.attempt, 0), known.taken FROM plan_row p LEFT JOIN LATERAL ("
-                "  SELECT max(s.attempt) AS attempt, bool_or(s.state NOT IN ('retried', 'waiting')) AS taken"
-                "  FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity"
-                "  AND s.migration_key = p.migration_key) known ON true"
-                " WHERE p.plan_id = %s AND p.entity = %s AND p.ordinal > %s"
-                " ORDER BY p.ordinal LIMIT %s",
-                (plan_id, entity, after, limit),
-                binary=True,
-            )
+            .execute(_PAGE_WITH_LINES if begun else _PAGE, (plan_id, entity, after, limit), binary=True)
             .fetchall()
         )
-        to_do = [StoredRow(*row[:-1]) for row in rows if not row[-1]]  # type: ignore[arg-type]
+        to_do = [StoredRow._make(row[:-1]) for row in rows if not row[-1]]
         return to_do, cast("int", rows[-1][0]) if rows else None
+
+    def has_lines(self, connection: Connection, plan_id: str, entity: str) -> bool:
+        """Whether a load has journalled anything of a plan's entity."""
+        lines = schema.row_state
+        query = select(select(lines).where(lines.c.plan_id == plan_id, lines.c.entity == entity).exists())
+        return bool(connection.execute(query).scalar_one())
 
     def rows_by_key(
         self, connection: Connection, plan_id: str, entity: str, migration_keys: Sequence[str]

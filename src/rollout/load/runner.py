@@ -45,22 +45,24 @@ class EntityLoad:
     def run(self) -> None:
         """Take every row of the plan to an outcome, or raise and leave the rest for the next run."""
         self._refuse_drift()
-        with self._scope.journal.transaction() as connection:
-            lines = self._scope.states.open_lines(connection)
+        scope = self._scope
+        with scope.journal.transaction() as connection:
+            begun = self._plans.has_lines(connection, scope.plan.plan_id, scope.entity)
+            lines = scope.states.open_lines(connection)
         open_batches: Iterator[Sequence[OpenLine]] = (
             lines[start : start + self._batch_rows] for start in range(0, len(lines), self._batch_rows)
         )
         self._run_batches(self._sender.resume, open_batches)
-        self._run_batches(self._sender.apply, self._fresh_batches())
+        self._run_batches(self._sender.apply, self._fresh_batches(begun=begun))
 
-    def _fresh_batches(self) -> Iterator[Sequence[StoredRow]]:
+    def _fresh_batches(self, *, begun: bool) -> Iterator[Sequence[StoredRow]]:
         scope = self._scope
         after: int | None = -1
         page_rows = self._batch_rows * self._concurrency * 2
         while after is not None:
             with scope.journal.transaction() as connection:
                 page, after = self._plans.page(
-                    connection, scope.plan.plan_id, scope.entity, after=after, limit=page_rows
+                    connection, scope.plan.plan_id, scope.entity, after=after, limit=page_rows, begun=begun
                 )
             for start in range(0, len(page), self._batch_rows):
                 yield page[start : start + self._batch_rows]

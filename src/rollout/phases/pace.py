@@ -24,8 +24,7 @@ def calls_at_once(settings: TargetSpec, capabilities: Capabilities) -> int:
 def few_collections() -> Iterator[None]:
     """Collect garbage seldom: rows make many short-lived objects and no cycles, and what is imported stays anyway."""
     before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # without collecting first: looking at everything that is imported takes longer than many a load
     gc.set_threshold(50_000, 20, 100)
     try:
         yield

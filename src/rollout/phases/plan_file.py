@@ -14,6 +14,7 @@ from rollout.model.entity import FieldSpec
 from rollout.project.loader import Project
 
 COLUMNS = ("entity", "key", "action", "field", "old", "new", "reason")
+BYTE_ORDER_MARK = "\ufeff"
 _Mask = Callable[[str | None], str]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -38,7 +39,8 @@ class PlanFile:
         self.relative = f"{self._path.parent.name}/{self._path.name}"
 
     def __enter__(self) -> Self:
-        self._file = self._draft.open("w", encoding="utf-8-sig", newline="")
+        self._file = self._draft.open("w", encoding="utf-8", newline="")
+        self._file.write(BYTE_ORDER_MARK)  # by hand: the codec "utf-8-sig" is written in Python, and takes its time
         self._writer = csv.writer(self._file)
         self._writer.writerow(COLUMNS)
         return self
@@ -57,7 +59,7 @@ class PlanFile:
     def add(self, entity: str, rows: Sequence[PlannedRow]) -> None:
         """Add the rows that change something or are in conflict."""
         masks = self._masks[entity]
-        self._writer.writerows([_safe(line) for row in rows for line in _lines(entity, row, masks)])
+        self._writer.writerows([line for row in rows for line in _lines(entity, row, masks)])
 
     def _mask(self, field: FieldSpec) -> _Mask:
         return partial(_masked, field) if field.personal and self._spec.privacy.mask else _as_it_is
@@ -67,16 +69,17 @@ def _lines(entity: str, row: PlannedRow, masks: Mapping[str, _Mask]) -> list[tup
     new = row.new
     if row.references:
         new = {**new, **{name: reference.migration_key for name, reference in row.references.items()}}
+    key = _safe(row.golden_key)
     if row.action is Action.CREATE:
         told = "; ".join([f"{name}: {masks[name](value)}" for name, value in new.items()])
-        return [(entity, row.golden_key, "create", "*", "", told, "")]
+        return [(entity, key, "create", "*", "", _safe(told), "")]
     if row.action is Action.UPDATE:
         return [
-            (entity, row.golden_key, "update", name, masks[name](row.old.get(name)), masks[name](value), "")
+            (entity, key, "update", name, _safe(masks[name](row.old.get(name))), _safe(masks[name](value)), "")
             for name, value in new.items()
         ]
     if row.action is Action.CONFLICT:
-        return [(entity, row.golden_key, "conflict", "", "", "", row.message)]
+        return [(entity, key, "conflict", "", "", "", _safe(row.message))]
     return []
 
 
@@ -88,5 +91,5 @@ def _masked(field: FieldSpec, value: str | None) -> str:
     return masking.mask_field(field, value) or ""
 
 
-def _safe(cells: Sequence[str]) -> list[str]:
-    return ["'" + cell if cell.startswith(_FORMULA) else cell for cell in cells]
+def _safe(cell: str) -> str:
+    return "'" + cell if cell.startswith(_FORMULA) else cell
