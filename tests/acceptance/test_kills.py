@@ -20,7 +20,7 @@ def test_a_load_that_is_killed_twenty_times_ends_with_no_duplicate_and_no_loss(m
     assert planned > KILLS * 10
     chance = random.Random(7)
     for kill in range(1, KILLS + 1):
-        _kill_behind(rollout, planned * kill // (KILLS + 1), chance.uniform(0, 0.05))
+        _kill_behind(rollout, planned * kill // (KILLS + 5), chance.uniform(0, 0.05))
     assert _decided(rollout) < planned, "the load was over before the last kill"
 
     summary = rollout.run("load")

@@ -117,12 +117,12 @@ class Sealer:
 
         It tells whether a value is still the same, and nothing else: equal values of other records or fields differ.
         """
-        of_place = hashlib.blake2b(place.encode(), key=self._mac_key, digest_size=8)
+        begin = hashlib.blake2b(place.encode(), key=self._mac_key, digest_size=8).copy
 
         def fingerprint(name: str, value: str | None) -> str:
             if value is None:
                 return ""
-            digest = of_place.copy()
+            digest = begin()
             digest.update(f"\x1f{name}\x1f{value}".encode())
             return digest.hexdigest()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 from pydantic import Field
@@ -64,9 +64,19 @@ class PlanSummary(Frozen):
 
 
 class Planner:
-    """Plans one entity after the other."""
+    """Plans one entity after the other.
 
-    def __init__(self, context: PhaseContext, target: TargetConnector, target_name: str, wave: str) -> None:
+    Args:
+        context: The phase's context.
+        target: The target's connector.
+        target_name: Its name in the project.
+        wave: The wave to plan.
+        background: Two threads: in one the entities to come get their keys, in the other what is planned is written.
+    """
+
+    def __init__(
+        self, context: PhaseContext, target: TargetConnector, target_name: str, wave: str, background: Executor
+    ) -> None:
         self._context = context
         self._journal = context.journal
         self._wave = wave
@@ -76,10 +86,10 @@ class Planner:
         self._calls_at_once = calls_at_once(context.project.spec.targets[target_name], target.capabilities)
         self._ledger = context.journal.ledger_sealer()
         self._paths = golden_paths(context)
-        self._undecided: dict[str, dict[str, str]] = {}
-        for entity in context.project.spec.load_order:
-            with self._journal.transaction() as connection:
-                self._undecided[entity] = crosswalk.assign(connection, self._journal.project_id, entity)
+        self._background = background
+        # Parents come first, so an entity's keys are there when its children ask for them.
+        order = context.project.spec.load_order
+        self._assigned = {entity: background.submit(self._assign, entity) for entity in order}
         self._waits: Counter[str] = Counter()
         self.call_s: list[float] = []
         """What reading calls took."""
@@ -93,10 +103,13 @@ class Planner:
         fields: Counter[str] = Counter()
         kept: Counter[str] = Counter()
         conflicts: Counter[str] = Counter()
+        written: Future[None] | None = None
         with shown(self._context.progress, f"plan {entity}", None, "rows") as progress:
             for batch in read_golden(self._paths[entity], spec, self._wave, batch_rows=BATCH_ROWS):
                 planned = self._plan_batch(entity, batch, open_keys)
-                add(entity, planned)
+                if written:
+                    written.result()
+                written = self._background.submit(add, entity, planned)
                 for row in planned:
                     counts[row.action] += 1
                     kept.update(row.kept)
@@ -105,6 +118,8 @@ class Planner:
                     if row.action is Action.CONFLICT:
                         conflicts[row.reason_code or ""] += 1
                 progress.advance(len(batch))
+            if written:
+                written.result()
         return EntityPlan(
             **{action.value: counts[action] for action in Action},
             fields=dict(fields),
@@ -113,13 +128,23 @@ class Planner:
             waits=self._waits[entity],
         )
 
+    def _assign(self, entity: str) -> dict[str, str]:
+        with self._journal.transaction() as connection:
+            return crosswalk.assign(connection, self._journal.project_id, entity)
+
+    def _undecided(self, entity: str) -> dict[str, str]:
+        """Golden keys about which a person must decide, with the reason."""
+        return self._assigned[entity].result()
+
     def _plan_batch(self, entity: str, batch: Sequence[GoldenRecord], open_keys: set[str]) -> list[PlannedRow]:
+        parents = self._context.project.spec.entities[entity].references
+        doubtful = bool(open_keys) or any(self._undecided(name) for name in (entity, *parents.values()))
         keys = self._keys(entity, [record.golden_key for record in batch])
         planned: list[PlannedRow] = []
         to_compare: list[GoldenRecord] = []
         for record in batch:
-            key = keys[record.golden_key]
-            if (conflict := self._conflict(entity, record, key, open_keys)) is not None:
+            conflict = self._conflict(entity, record, keys[record.golden_key], open_keys) if doubtful else None
+            if conflict is not None:
                 planned.append(conflict)
             else:
                 to_compare.append(record)
@@ -131,12 +156,12 @@ class Planner:
         with self._journal.transaction() as connection:
             bases = merge_bases(connection, self._journal.project_id, self._target_name, entity, compared)
         for key, record, record_references in zip(compared, to_compare, references, strict=True):
-            cleared: dict[str, str | None] = {name: None for name, golden in record.parents.items() if golden is None}
+            cleared = {name: None for name, golden in record.parents.items() if golden is None}
             planned.append(
                 plan_row(
                     key,
                     record.golden_key,
-                    {**record.values, **cleared},
+                    {**record.values, **cleared} if cleared else record.values,
                     record_references,
                     current=current.get(key, ()),
                     base=bases.get(key),
@@ -149,12 +174,12 @@ class Planner:
     def _conflict(self, entity: str, record: GoldenRecord, key: str, open_keys: set[str]) -> PlannedRow | None:
         """What a person must decide before this record can be planned."""
         fields = self._context.project.spec.entities[entity].references
-        if reason := self._undecided[entity].get(record.golden_key):
+        if reason := self._undecided(entity).get(record.golden_key):
             key = crosswalk.UNDECIDED + record.golden_key
             told = "matching joined or parted records that are already loaded: a person decides"
         elif key in open_keys:
             reason, told = "outcome_unknown", "an earlier load sent this record, and what became of it is not known yet"
-        elif any(golden in self._undecided[fields[name]] for name, golden in record.parents.items() if golden):
+        elif any(golden in self._undecided(fields[name]) for name, golden in record.parents.items() if golden):
             reason, told = "parent_undecided", "a person must decide about the record it belongs to first"
         else:
             return None
@@ -297,11 +322,11 @@ def _make_plan(context: PhaseContext, inputs: dict[str, Any], wave: str, lease: 
     journal, plans = context.journal, Plans(context.journal.project_id)
     sealer = journal.new_data_key()
     plan_hash = PlanHash(canonical_json(inputs))
-    planner = Planner(context, target, target_name, wave)
     with journal.transaction() as connection:
         plans.forget_drafts(connection, target_name)
         plan_id = plans.create(connection, target=target_name, wave=wave, key_id=sealer.key_id)
-    with PlanFile(context.project, plan_id) as file:
+    with PlanFile(context.project, plan_id) as file, ThreadPoolExecutor(2) as background:
+        planner = Planner(context, target, target_name, wave, background)
         add = _Adder(journal, plan_id, sealer, plan_hash, file)
         entities = {name: planner.plan_entity(name, add) for name in inputs["order"]}
     cost = estimate(
