@@ -42,7 +42,8 @@ def make_company(root: Path, accounts: int, crm: Callable[[Mapping[str, Any]], M
     """
     document = yaml.safe_load((DEMO / "rollout.yaml").read_text(encoding="utf-8"))
     document["systems"] = {"legacy": document["systems"]["legacy"], "crm": crm(document)}
-    for section in ("integration", "loadtest", "operations"):  # they name systems that are of no concern here
+    # All in one wave; and nothing about systems that are of no concern here.
+    for section in ("waves", "integration", "loadtest", "operations"):
         document.pop(section, None)
     shutil.copytree(DEMO / "mappings", root / "mappings")
     path = root / "rollout.yaml"
