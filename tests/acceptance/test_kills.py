@@ -31,7 +31,7 @@ def test_a_load_that_is_killed_twenty_times_ends_with_no_duplicate_and_no_loss(m
         for entity, expected in to_create.items():
             assert summary["entities"][entity]["created"] == expected
             assert client.get(f"/api/{entity}/count").json()["count"] == expected
-    assert rollout.query("SELECT count(*) FROM row_state WHERE state IN ('intent', 'unknown')") == [(0,)]
+    assert rollout.query("SELECT count(*) FROM row_line WHERE state IN ('intent', 'unknown')") == [(0,)]
 
 
 def _kill_behind(rollout, rows: int, delay_s: float) -> None:

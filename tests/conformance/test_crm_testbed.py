@@ -235,20 +235,42 @@ def _outcome(key: str, **changes: object) -> dict[str, object]:
     ],
 )
 def test_a_row_without_exactly_one_readable_outcome_is_unknown(response: httpx.Response) -> None:
-    results = {result.migration_key: result.status for result in translate.outcomes(response, {"a": 1, "b": 1})}
+    results = {
+        result.migration_key: result.status for result in translate.outcomes("account", {}, response, {"a": 1, "b": 1})
+    }
     assert results["a"] is RowStatus.UNKNOWN
     assert set(results) == {"a", "b"}
 
 
 def test_outcomes_of_rows_that_were_not_sent_are_ignored() -> None:
-    [result] = translate.outcomes(_answer(_outcome("z"), _outcome("a")), {"a": 1})
+    [result] = translate.outcomes("account", {}, _answer(_outcome("z"), _outcome("a")), {"a": 1})
     assert (result.migration_key, result.status) == ("a", RowStatus.CREATED)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [None, "nonsense", {}, {"id": "A-2", "migration_key": "a", "version": 1, "modified_by": "x", "fields": {}}],
+    ids=["none", "text", "empty", "of another id"],
+)
+def test_a_record_that_cannot_be_used_is_left_to_the_read_back(record: object) -> None:
+    [result] = translate.outcomes("account", {}, _answer(_outcome("a") | {"record": record}), {"a": 1})
+    assert (result.status, result.stored) == (RowStatus.CREATED, None)
+
+
+def test_an_integer_that_json_cannot_carry_is_refused() -> None:
+    fields = {"employees": TargetField(name="employees", type=FieldType.INTEGER)}
+    with pytest.raises(ValueError, match="too large"):
+        translate.to_message(fields, WriteRow("a", Op.CREATE, {"employees": str(2**63)}))
+    sent = translate.to_message(fields, WriteRow("a", Op.CREATE, {"employees": str(2**63 - 1)}))
+    assert sent["fields"] == {"employees": 2**63 - 1}
 
 
 def test_every_reason_of_the_crm_has_a_name_here() -> None:
     # `referenced` answers deletions: an error, not a row's outcome.
     assert {reason.value for reason in CrmReason} - {"referenced"} <= {reason.value for reason in Reason}
-    [result] = translate.outcomes(_answer(_outcome("a", status="rejected", id=None, reason="new")), {"a": 1})
+    [result] = translate.outcomes(
+        "account", {}, _answer(_outcome("a", status="rejected", id=None, reason="new")), {"a": 1}
+    )
     assert result.reason_code == Reason.REFUSED.value
 
 

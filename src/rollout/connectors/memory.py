@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
@@ -50,6 +50,7 @@ class MemoryOptions(Frozen):
     concurrency: int = Field(default=4, ge=1)
     enforces_unique: bool = True
     conditional_update: bool = True
+    returns_stored: bool = False
     user: str = Field(default="migration", description="Who writes; readers see it as `modified_by`.")
 
 
@@ -126,6 +127,7 @@ class MemoryConnector:
             external_id_field=KEY_FIELD,
             enforces_unique=self.options.enforces_unique,
             conditional_update=self.options.conditional_update,
+            returns_stored=self.options.returns_stored,
         )
         self._store = _shared_store(self.options.store)
         self._faults: list[MemoryFault] = []
@@ -220,6 +222,8 @@ class MemoryConnector:
                 self._create(entity, table, row) if row.op is Op.CREATE else self._update(entity, table, row)
                 for row in rows
             ]
+            if self.options.returns_stored:
+                results = [self._with_stored(entity, table, result) for result in results]
         if fault is MemoryFault.LOST_ANSWER:
             raise OutcomeUnknown("no answer", where=self.name)
         return results
@@ -328,6 +332,11 @@ class MemoryConnector:
         stored.version += 1
         stored.modified_by = self.options.user
         return RowResult(row.migration_key, RowStatus.UPDATED, stored.target_id)
+
+    def _with_stored(self, entity: str, table: _Table, result: RowResult) -> RowResult:
+        if result.status not in (RowStatus.CREATED, RowStatus.UPDATED, RowStatus.UNCHANGED) or not result.target_id:
+            return result
+        return replace(result, stored=_as_record(entity, table.records[result.target_id]))
 
     def _problem(self, entity: str, values: Values) -> Problem | None:
         """The first thing wrong with the values named."""

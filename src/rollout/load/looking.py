@@ -40,9 +40,18 @@ class Looker:
         return round_
 
     def after(self, answered: Sequence[tuple[Work, RowResult]]) -> Round:
-        """Read back what the target says it stored; its answer alone is no proof."""
+        """Learn what the target really stored: from its answer if it is of that kind, otherwise by reading back."""
+        stored: dict[str, Sequence[TargetRecord]] = {}
+        capabilities = self._scope.target.capabilities
+        if capabilities.returns_stored and capabilities.enforces_unique:
+            stored = {
+                work.key: (record,)
+                for work, result in answered
+                if (record := result.stored) is not None and record.migration_key == work.key
+            }
         decisions = [(work, machine.after_answer(result)) for work, result in answered]
-        stored = self._read_back([work for work, decision in decisions if decision.state in machine.LANDED])
+        landed = [work for work, decision in decisions if decision.state in machine.LANDED]
+        stored.update(self._read_back([work for work in landed if work.key not in stored]))
         return Round(
             decided=[
                 after_read_back(work, decision, stored.get(work.key, ()))

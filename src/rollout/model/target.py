@@ -29,6 +29,8 @@ class Capabilities:
     supports_upsert: bool = False
     conditional_update: bool = False
     """An update can carry the version it expects, and is refused if the record changed since."""
+    returns_stored: bool = False
+    """A write's answer carries each record as the target stored it, re-read after all that the write set off."""
     call_timeout_s: float = 30.0
     max_commit_delay_s: float = 0.0
     """How long after a call's end a lost answer may still be committed."""
@@ -100,3 +102,5 @@ class RowResult:
     target_id: str | None = None
     reason_code: str | None = None
     message: str = ""
+    stored: TargetRecord | None = None
+    """The record as the target stored it, where it says so (`Capabilities.returns_stored`)."""

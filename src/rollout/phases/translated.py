@@ -57,7 +57,10 @@ class TranslatedTarget:
     def write(self, entity: str, rows: Sequence[WriteRow]) -> Sequence[RowResult]:
         """Write a batch."""
         theirs = [replace(row, values=self._theirs(entity, row.values)) for row in rows]
-        return self._target.write(self._entities[entity], theirs)
+        return [
+            replace(result, stored=self._ours(entity, result.stored)) if result.stored else result
+            for result in self._target.write(self._entities[entity], theirs)
+        ]
 
     def _theirs(self, entity: str, values: Values) -> Values:
         names = self._fields[entity]

@@ -83,7 +83,8 @@ def batch(entity: EntityName, batch: Batch, caller: Caller, crm: CrmPart) -> Bat
     or no answer, look the keys up before sending again.
     """
     rows = [Row(row.migration_key, row.op, row.fields, row.id, row.expected_version) for row in batch.rows]
-    return BatchAnswer(outcomes=[_outcome(done) for done in write_rows(crm.engine, ENTITIES[entity], rows, caller)])
+    stored = write_rows(crm.engine, ENTITIES[entity], rows, caller, return_records=batch.return_records)
+    return BatchAnswer(outcomes=[_outcome(done) for done in stored])
 
 
 @router.post("/{entity}/lookup", tags=["bulk"], summary="Records by migration key")
@@ -189,6 +190,7 @@ def _outcome(done: Outcome) -> RowOutcome:
         version=done.version,
         reason=done.problem.reason if done.problem else None,
         message=done.problem.message if done.problem else "",
+        record=done.record,
     )
 
 

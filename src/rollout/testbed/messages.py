@@ -82,6 +82,7 @@ class Batch(_Message):
     """Rows to store. Each succeeds or fails for itself."""
 
     rows: list[BatchRow] = Field(min_length=1, max_length=MAX_BATCH_ROWS)
+    return_records: bool = Field(default=False, description="Answer with each record as it is stored then.")
 
     @model_validator(mode="after")
     def _keys_differ(self) -> Batch:
@@ -100,6 +101,18 @@ class Status(StrEnum):
     CONFLICT = "conflict"
 
 
+class Record(_Message):
+    """A record."""
+
+    id: str
+    migration_key: str | None
+    version: int = Field(description="Grows by one with each change.")
+    created_at: datetime
+    modified_at: datetime
+    modified_by: str
+    fields: dict[str, Json] = Field(description="All fields; null where there is no value. Decimals are strings.")
+
+
 class RowOutcome(_Message):
     """What became of one row. The order of outcomes is not promised: join them by `migration_key`."""
 
@@ -109,6 +122,7 @@ class RowOutcome(_Message):
     version: int | None = None
     reason: Reason | None = None
     message: str = ""
+    record: Record | None = Field(default=None, description="As it is stored, where it was asked for.")
 
 
 class BatchAnswer(_Message):
@@ -121,18 +135,6 @@ class Keys(_Message):
     """Keys to look up."""
 
     migration_keys: list[str] = Field(max_length=MAX_LOOKUP_KEYS)
-
-
-class Record(_Message):
-    """A record."""
-
-    id: str
-    migration_key: str | None
-    version: int = Field(description="Grows by one with each change.")
-    created_at: datetime
-    modified_at: datetime
-    modified_by: str
-    fields: dict[str, Json] = Field(description="All fields; null where there is no value. Decimals are strings.")
 
 
 class Records(_Message):

@@ -38,6 +38,12 @@ def by_keys(connection: Connection, entity: Entity, keys: Sequence[str]) -> list
     return _records(connection, entity, select(table).where(table.c.migration_key.in_(storable)).order_by(table.c.id))
 
 
+def by_ids(connection: Connection, entity: Entity, numbers: Sequence[int]) -> list[Record]:
+    """The records that exist of those."""
+    table = TABLES[entity.name]
+    return _records(connection, entity, select(table).where(table.c.id.in_(numbers)))
+
+
 def by_id(connection: Connection, entity: Entity, number: int) -> Record | None:
     """The record, if it exists."""
     table = TABLES[entity.name]

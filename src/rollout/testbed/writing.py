@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import bindparam, func, or_, select, update
@@ -49,9 +49,13 @@ class Outcome:
     id: str | None = None
     version: int | None = None
     problem: Problem | None = None
+    record: Record | None = None
+    """As it is stored, where it was asked for."""
 
 
-def write_rows(engine: Engine, entity: Entity, rows: Sequence[Row], by: str) -> list[Outcome]:
+def write_rows(
+    engine: Engine, entity: Entity, rows: Sequence[Row], by: str, *, return_records: bool = False
+) -> list[Outcome]:
     """Store rows of different keys; one outcome a row, in their order. Committed when this returns.
 
     All rows go in one set-wise transaction. Should the database refuse it (a reference deleted meanwhile, say),
@@ -59,10 +63,20 @@ def write_rows(engine: Engine, entity: Entity, rows: Sequence[Row], by: str) -> 
     """
     try:
         with transaction(engine) as connection:
-            return _Batch(connection, entity, by).store(rows)
+            done = _Batch(connection, entity, by).store(rows)
+            return _with_records(connection, entity, done) if return_records else done
     except (IntegrityError, DataError, Refused):
         with transaction(engine) as connection:
-            return [_store_alone(connection, entity, row, by) for row in rows]
+            done = [_store_alone(connection, entity, row, by) for row in rows]
+            return _with_records(connection, entity, done) if return_records else done
+
+
+def _with_records(connection: Connection, entity: Entity, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Read the records anew, behind the rules, which may have changed them once more."""
+    stored = {done.id: parse_id(entity, done.id) for done in outcomes if done.problem is None and done.id}
+    numbers = [number for number in stored.values() if number is not None]
+    records = {record.id: record for record in reading.by_ids(connection, entity, numbers)}
+    return [replace(done, record=records.get(done.id)) if done.id in stored else done for done in outcomes]
 
 
 def write_one(engine: Engine, entity: Entity, row: Row, by: str) -> tuple[Outcome, Record | None]:

@@ -73,6 +73,77 @@ def test_an_edit_between_a_crash_and_its_probe_stays(bench):
     assert plan_again(bench, ROWS).entities["account"].kept == {"phone": 1}
 
 
+def test_a_batch_that_a_crash_left_open_counts_as_unknown_until_it_is_looked_up(bench):
+    bench.golden(ROWS)
+    bench.plan()
+    bench.approve()
+    read = bench.crm.read_by_keys
+
+    def crash(*_):
+        raise Fatal("crash", where="here")
+
+    bench.crm.read_by_keys = crash
+    with pytest.raises(Fatal):
+        bench.load()
+    bench.crm.read_by_keys = read
+    [accounting, _] = bench.context.journal.accounting("test")
+    assert (accounting.unknown, accounting.created, accounting.accounted) == (len(ROWS), 0, True)
+    with bench.context.journal.transaction() as connection:
+        [[sent]] = connection.execute(text("SELECT migration_keys FROM open_batch"))
+    assert len(sent) == len(ROWS)
+    assert bench.load().entities["account"].created == len(ROWS)
+    with bench.context.journal.transaction() as connection:
+        lines = connection.execute(text("SELECT attempt, digest <> '', intent_at < ended_at FROM row_state")).all()
+        assert lines == [(1, True, True)] * len(ROWS)
+        assert connection.execute(text("SELECT count(*) FROM open_batch")).scalar_one() == 0
+
+
+def test_a_batch_closed_by_somebody_else_writes_nothing(bench):
+    bench.golden(ROWS)
+    bench.plan()
+    bench.approve()
+    write = bench.crm.write
+
+    def lose_the_batch(entity, rows):
+        with bench.context.journal.transaction() as connection:
+            connection.execute(text("DELETE FROM open_batch"))
+        return write(entity, rows)
+
+    bench.crm.write = lose_the_batch
+    with pytest.raises(Fatal, match="closed by another process"):
+        bench.load()
+    with bench.context.journal.transaction() as connection:
+        assert connection.execute(text("SELECT count(*) FROM row_state")).scalar_one() == 0
+
+
+def test_an_answer_with_the_records_needs_no_read_back(make_bench):
+    bench = make_bench(returns_stored=True)
+    insert = bench.crm._insert
+    bench.crm._insert = lambda table, key, values, user: insert(table, key, {**values, "note": "filled in"}, user)
+    bench.golden(ROWS)
+    bench.plan()
+    bench.approve()
+    bench.crm.read_by_keys = None
+    assert bench.load().entities["account"].created == len(ROWS)
+    del bench.crm.read_by_keys
+    plan = plan_again(bench, ROWS)
+    assert (plan.entities["account"].unchanged, plan.entities["account"].kept) == (len(ROWS), {})
+
+
+def test_an_answer_without_its_record_is_read_back(make_bench):
+    bench = make_bench(returns_stored=True)
+    write, read, asked = bench.crm.write, bench.crm.read_by_keys, []
+    bench.crm.write = lambda entity, rows: [
+        replace(result, stored=result.stored if place else None) for place, result in enumerate(write(entity, rows))
+    ]
+    bench.golden(ROWS)
+    bench.plan()
+    bench.approve()
+    bench.crm.read_by_keys = lambda entity, keys: asked.extend(keys) or read(entity, keys)
+    assert bench.load().entities["account"].created == len(ROWS)
+    assert len(asked) == 1
+
+
 def test_a_value_both_came_to_does_not_hide_the_source_s_next_change(bench):
     bench.golden(ROWS)
     bench.plan_and_load()

@@ -74,6 +74,7 @@ class TestbedConnector:
             external_id_field=KEY_FIELD,
             enforces_unique=True,
             conditional_update=True,
+            returns_stored=True,
             call_timeout_s=self._options.timeout_s,
         )
         self._transport = Transport(
@@ -221,8 +222,9 @@ class TestbedConnector:
                     RowResult(row.migration_key, RowStatus.REJECTED, row.target_id, Reason.WRONG_TYPE.value, str(error))
                 )
         if sent:
-            response = self._transport.send("POST", f"/api/{entity}/batch", {"rows": list(sent.values())}, write=True)
-            results += translate.outcomes(response, sent)
+            body = {"rows": list(sent.values()), "return_records": True}
+            response = self._transport.send("POST", f"/api/{entity}/batch", body, write=True)
+            results += translate.outcomes(entity, fields, response, sent)
         return results
 
     def _fields(self, entity: str) -> Mapping[str, TargetField]:

@@ -8,11 +8,13 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import httpx
+import orjson
 
 from rollout.connectors.base import RowResult, RowStatus, TargetRecord, WriteRow
 from rollout.connectors.reasons import Reason
 from rollout.model.entity import FieldType, TargetField
 
+_INTEGER_BITS = 63
 _INTEGER = re.compile(r"-?[0-9]+")
 _REASONS = {reason.value: reason for reason in Reason}
 
@@ -44,7 +46,10 @@ def to_message(fields: Mapping[str, TargetField], row: WriteRow) -> dict[str, An
 
 def _to_json(field: TargetField | None, name: str, value: str | None) -> str | int | bool | None:
     """A field the CRM does not have is sent as text; it is the CRM that refuses it."""
-    if value is None or field is None:
+    if value is None:
+        return None
+    value.encode()  # half a surrogate pair cannot travel: a UnicodeEncodeError is a ValueError
+    if field is None:
         return value
     if field.type is FieldType.BOOLEAN:
         if value not in ("true", "false"):
@@ -53,8 +58,10 @@ def _to_json(field: TargetField | None, name: str, value: str | None) -> str | i
     if field.type is FieldType.INTEGER:
         if not _INTEGER.fullmatch(value):
             raise ValueError(f"{name} is not an integer")
-        return int(value)
-    value.encode()  # half a surrogate pair cannot travel: a UnicodeEncodeError is a ValueError
+        number = int(value)
+        if number.bit_length() > _INTEGER_BITS:
+            raise ValueError(f"{name} is too large an integer")
+        return number
     return value
 
 
@@ -91,15 +98,17 @@ def record(entity: str, fields: Mapping[str, TargetField], item: Mapping[str, An
     )
 
 
-def outcomes(response: httpx.Response, sent: Mapping[str, object]) -> list[RowResult]:
+def outcomes(
+    entity: str, fields: Mapping[str, TargetField], response: httpx.Response, sent: Mapping[str, object]
+) -> list[RowResult]:
     """One result a row sent, by key. No, two or unreadable answers for a key leave its row UNKNOWN."""
     answers: dict[str, list[RowResult]] = {key: [] for key in sent}
     try:
-        items = response.json()["outcomes"]
+        items = orjson.loads(response.content)["outcomes"]
     except (ValueError, KeyError, TypeError):
         items = []
     for item in items if isinstance(items, list) else []:
-        result = _result(item)
+        result = _result(entity, fields, item)
         if result is not None and result.migration_key in answers:
             answers[result.migration_key].append(result)
     return [
@@ -108,13 +117,23 @@ def outcomes(response: httpx.Response, sent: Mapping[str, object]) -> list[RowRe
     ]
 
 
-def _result(item: Any) -> RowResult | None:
+def _result(entity: str, fields: Mapping[str, TargetField], item: Any) -> RowResult | None:
     try:
         status = RowStatus(item["status"])
         done = status in (RowStatus.CREATED, RowStatus.UPDATED, RowStatus.UNCHANGED)
         if done and not item["id"]:
             return None
         reason = None if done else _REASONS.get(item["reason"], Reason.REFUSED).value
-        return RowResult(item["migration_key"], status, item["id"], reason, item.get("message") or "")
+        stored = _stored(entity, fields, item) if done else None
+        return RowResult(item["migration_key"], status, item["id"], reason, item.get("message") or "", stored)
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _stored(entity: str, fields: Mapping[str, TargetField], item: Any) -> TargetRecord | None:
+    """The record in an answer; None if there is no usable one: it is then read."""
+    try:
+        found = record(entity, fields, item["record"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return found if found.target_id == item["id"] else None

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from rollout.errors import Fatal, OutcomeUnknown, Retryable
@@ -66,7 +67,7 @@ class Transport:
         """A call that changes nothing, so it is tried again."""
         response: httpx.Response = self._retrying()(self.send, method, path, body, write=False)
         with self.understood(path):
-            answer: dict[str, Any] = response.json()
+            answer: dict[str, Any] = orjson.loads(response.content)
         return answer
 
     def delete(self, path: str) -> None:
@@ -112,9 +113,12 @@ class Transport:
     def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None, *, token: str | None, write: bool
     ) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {"Content-Type": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        content = orjson.dumps(body) if body is not None else None
         try:
-            return self._client.request(method, path, json=body, headers=headers)
+            return self._client.request(method, path, content=content, headers=headers)
         except _NOTHING_SENT as error:
             raise Retryable(
                 f"cannot connect to {self._base_url}: {error}",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rollout.connectors.base import Op, RowStatus, WriteRow
+from rollout.connectors.base import Op, RowResult, RowStatus, WriteRow
 from rollout.connectors.testing.harness import Harness, expect
-from rollout.connectors.testing.law import conditional, edits, law, needs
+from rollout.connectors.testing.law import conditional, edits, law, needs, returns_stored
 
 
 @law()
@@ -56,6 +56,25 @@ def updating_a_record_that_is_gone_is_no_success(harness: Harness) -> None:
     result = harness.update(record, **{harness.text_field: "x"})
     expect(result.status in (RowStatus.REJECTED, RowStatus.CONFLICT), f"answered as {result.status.value}")
     expect(not harness.found(record.migration_key or ""), "a deleted record is back")
+
+
+@law(returns_stored)
+def an_answer_with_the_record_shows_what_a_read_shows(harness: Harness) -> None:
+    """It stands for the read-back: what the target made of a value, fields that were not sent, and the version."""
+    created, refused = harness.create(1, **{harness.text_field: ""}), harness.spoilt_row(2)
+    answers = harness.write(created, refused)
+    expect(answers[refused.migration_key].stored is None, "a refused row was answered with a record")
+    _shows_what_a_read_shows(harness, answers[created.migration_key])
+    for text in ("changed", "changed"):
+        _shows_what_a_read_shows(
+            harness, harness.update(harness.read(created.migration_key), **{harness.text_field: text})
+        )
+
+
+def _shows_what_a_read_shows(harness: Harness, answer: RowResult) -> None:
+    now = harness.read(answer.migration_key)
+    expect(answer.stored is not None, f"a row answered as {answer.status.value} came without its record")
+    expect(answer.stored == now, "the record in the answer is not the one that is read")
 
 
 @law(edits)

@@ -28,6 +28,11 @@ def unique(harness: Harness) -> str | None:
     return None if harness.target.capabilities.enforces_unique else "the target does not enforce unique keys"
 
 
+def returns_stored(harness: Harness) -> str | None:
+    """The target answers with what it stored."""
+    return None if harness.target.capabilities.returns_stored else "the target does not answer with what it stored"
+
+
 def conditional(harness: Harness) -> str | None:
     """The target has versions, and somebody can change them."""
     if not harness.target.capabilities.conditional_update:

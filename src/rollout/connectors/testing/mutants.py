@@ -18,6 +18,7 @@ from rollout.model.finding import Finding, Level
 
 _OPTIONS = {
     "max_batch_rows": 20,
+    "returns_stored": True,
     "entities": {
         "account": {
             "name": {"required": True, "max_length": 200},
@@ -310,6 +311,16 @@ class ReadsFromACache(MemoryConnector):
         return {key: self._cache[entity, key] for key in migration_keys if (entity, key) in self._cache}
 
 
+class EchoesWhatWasSent(MemoryConnector):
+    """Answers with the request in place of what became of it."""
+
+    def write(self, entity: str, rows: Sequence[WriteRow]) -> Sequence[RowResult]:
+        return [
+            replace(result, stored=result.stored and replace(result.stored, values={**result.stored.values, **sent}))
+            for result, sent in zip(super().write(entity, rows), [row.values for row in rows], strict=True)
+        ]
+
+
 class RefusesToRepeatItself(MemoryConnector):
     """An update to the values a record already has is refused."""
 
@@ -387,6 +398,7 @@ MUTANTS: tuple[type[MemoryConnector], ...] = (
     IgnoresTheExpectedVersion,
     ExpectsAnotherVersion,
     ReadsFromACache,
+    EchoesWhatWasSent,
     RefusesToRepeatItself,
     AdoptsByCreating,
     TakesAnyParent,
