@@ -18,23 +18,16 @@ _MEMBERS = """
     FROM source_row WHERE project_id = :project AND entity = :entity AND disposition IN ('golden', 'merged')
 """
 
-# Like a UUID of version 7, which PostgreSQL has from 18 on: random behind the time, so that the keys of one load are
-# neighbours in every index, the target's too, instead of all over it.
-_DRAWN = """
-    overlay(overlay(gen_random_uuid()::text PLACING '7' FROM 15) PLACING
-        overlay(lpad(to_hex((date_part('epoch', clock_timestamp()) * 1000)::bigint), 12, '0') PLACING '-' FROM 9 FOR 0)
-        FROM 1 FOR 13)
-"""
-
-# Golden records none of whose source rows has a key yet get a new one.
-_NEW = text(f"""
+# Golden records none of whose source rows has a key yet get a new one; PostgreSQL draws it.
+_NEW = """
     INSERT INTO key_assignment (project_id, entity, source_key, migration_key)
-    SELECT :project, :entity, m.golden_key, {_DRAWN}
-    FROM ({_MEMBERS}) m
+    SELECT :project, :entity, m.golden_key, {draw}()::text
+    FROM ({members}) m
     LEFT JOIN key_assignment k ON k.project_id = :project AND k.entity = :entity AND k.source_key = m.source_key
     GROUP BY m.golden_key HAVING count(k.migration_key) = 0 ORDER BY m.golden_key
     ON CONFLICT DO NOTHING
-""")
+"""
+_UUIDV7_SINCE = 180_000
 
 # Every other source row of a record whose rows agree on one key shares that key from now on.
 _SHARE = text(f"""
@@ -94,7 +87,9 @@ def assign(connection: Connection, project_id: str, entity: str) -> dict[str, st
 
 
 def _spread(connection: Connection, parameters: dict[str, str]) -> dict[str, str]:
-    if connection.execute(_NEW, parameters).rowcount:
+    # Random behind the time, where the server can: keys of one load are then neighbours in every index that has them.
+    draw = "uuidv7" if driver_cursor(connection).connection.info.server_version >= _UUIDV7_SINCE else "gen_random_uuid"
+    if connection.execute(text(_NEW.format(draw=draw, members=_MEMBERS)), parameters).rowcount:
         analyze(connection, key_assignment)
     connection.execute(_SHARE, parameters)
     return {row.golden_key: row.reason for row in connection.execute(_UNDECIDED, parameters)}

@@ -37,7 +37,8 @@ def connect(url: str) -> Engine:
     if not url.startswith("postgresql+psycopg://"):
         raise ConfigError("the journal needs PostgreSQL", where="ROLLOUT_DATABASE_URL", hint="use a postgresql:// URL")
     # No prepared statements: a plan made while a table was empty would stay when it holds a million rows.
-    arguments = {"connect_timeout": 10, "prepare_threshold": None}
+    # Accounts of a million rows are sorted in memory.
+    arguments = {"connect_timeout": 10, "prepare_threshold": None, "options": "-c work_mem=64MB"}
     return create_engine(url, pool_size=8, max_overflow=24, hide_parameters=True, connect_args=arguments)
 
 

@@ -87,4 +87,9 @@ def mask_field(field: FieldSpec, value: str | None) -> str | None:
     """A field's value as people may see it: unchanged unless the field is personal."""
     if value is None or not field.personal:
         return value
-    return _BY_TYPE.get(field.type, mask_generic)(value)
+    return masker(field)(value)
+
+
+def masker(field: FieldSpec) -> Callable[[str], str]:
+    """What masks the values of a personal field of this type."""
+    return _BY_TYPE.get(field.type, mask_generic)

@@ -62,7 +62,7 @@ class PlanFile:
         self._writer.writerows([line for row in rows for line in _lines(entity, row, masks)])
 
     def _mask(self, field: FieldSpec) -> _Mask:
-        return partial(_masked, field) if field.personal and self._spec.privacy.mask else _as_it_is
+        return partial(_masked, masking.masker(field)) if field.personal and self._spec.privacy.mask else _as_it_is
 
 
 def _lines(entity: str, row: PlannedRow, masks: Mapping[str, _Mask]) -> list[tuple[str, ...]]:
@@ -87,8 +87,8 @@ def _as_it_is(value: str | None) -> str:
     return value or ""
 
 
-def _masked(field: FieldSpec, value: str | None) -> str:
-    return masking.mask_field(field, value) or ""
+def _masked(mask: Callable[[str], str], value: str | None) -> str:
+    return mask(value) if value else ""
 
 
 def _safe(cell: str) -> str:
