@@ -17,26 +17,25 @@ LedgerRow = tuple[str, str, str | None, str | None, str]
 DISPOSITIONS = {"merged": Bucket.MERGED, "quarantined": Bucket.QUARANTINED, "skipped": Bucket.SKIPPED}
 
 # A golden row's bucket is its newest line in the latest plan of its wave and the target that a load has begun.
+_LATEST = text("""
+SELECT DISTINCT ON (wave) plan_id FROM plan
+WHERE project_id = :project AND (CAST(:target AS text) IS NULL OR target = :target)
+  AND (CAST(:wave AS text) IS NULL OR wave = :wave) AND begun_at IS NOT NULL
+ORDER BY wave, seq DESC
+""")
+# Asked with the plans' ids: from a join with them PostgreSQL would expect a handful of lines, and look up each row.
 _ACCOUNTING = text("""
-WITH latest AS (
-    SELECT DISTINCT ON (wave) plan_id, wave FROM plan
-    WHERE project_id = :project AND (CAST(:target AS text) IS NULL OR target = :target)
-      AND (CAST(:wave AS text) IS NULL OR wave = :wave) AND begun_at IS NOT NULL
-    ORDER BY wave, seq DESC
-), newest AS (
-    SELECT DISTINCT ON (s.plan_id, s.entity, s.migration_key)
-      s.plan_id, latest.wave, s.entity, s.migration_key, s.state
-    FROM row_line s JOIN latest USING (plan_id)
-    ORDER BY s.plan_id, s.entity, s.migration_key, s.step DESC, s.attempt DESC
-), outcome AS (
-    SELECT n.wave, n.entity, p.golden_key, n.state
-    FROM newest n
-    JOIN plan_row p ON p.plan_id = n.plan_id AND p.entity = n.entity AND p.migration_key = n.migration_key
+WITH newest AS (
+    SELECT DISTINCT ON (plan_id, entity, migration_key) plan_id, entity, migration_key, state
+    FROM row_line WHERE plan_id = ANY(:plans)
+    ORDER BY plan_id, entity, migration_key, step DESC, attempt DESC
+), outcome AS MATERIALIZED (
+    SELECT plan_id, entity, p.golden_key, n.state FROM newest n JOIN plan_row p USING (plan_id, entity, migration_key)
 )
 SELECT r.entity, r.disposition, o.state, count(*) AS rows
 FROM source_row r
-LEFT JOIN outcome o
-  ON r.disposition = 'golden' AND o.wave = r.wave AND o.entity = r.entity AND o.golden_key = r.source_key
+LEFT JOIN (outcome o JOIN plan USING (plan_id))
+  ON r.disposition = 'golden' AND plan.wave = r.wave AND o.entity = r.entity AND o.golden_key = r.source_key
 WHERE r.project_id = :project AND (CAST(:wave AS text) IS NULL OR r.wave = :wave)
 GROUP BY r.entity, r.disposition, o.state
 """)
@@ -120,8 +119,9 @@ class Ledger:
             ),
             parameters,
         ).all()
+        plans = list(connection.execute(_LATEST, parameters).scalars())
         counts: dict[str, dict[str, int]] = {header.entity: {} for header in headers}
-        for row in connection.execute(_ACCOUNTING, parameters):
+        for row in connection.execute(_ACCOUNTING, {**parameters, "plans": plans}):
             name = DISPOSITIONS[row.disposition].value if row.disposition != "golden" else bucket_of_state(row.state)
             entity_counts = counts[row.entity]
             entity_counts[name] = entity_counts.get(name, 0) + row.rows
