@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,9 @@ from rollout.cli.verb import Invocation, verb
 if TYPE_CHECKING:
     from rollout.rehearsal.month import SimulationSummary
 
+UNSETTLED = {"ROLLOUT_TESTBED_URL": "http://127.0.0.1:1", "ROLLOUT_TESTBED_PASSWORD": "-"}
+"""Stands in for the project's own testbed, which need not run: the simulation brings one of its own."""
+
 
 @click.option("--months", type=click.IntRange(1, 12), required=True, help="Months to simulate, from 2026-04 on.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same month.")
@@ -22,9 +26,12 @@ def _demo(invocation: Invocation, *, months: int, seed: int) -> int:
     The project's own journal, CRM and workspace stay as they are. Exit 1 unless every fault is found in the run in
     which it should be, as what it is, and nothing else is reported.
     """
+    from rollout.project.loader import load_project  # noqa: PLC0415 - heavy
     from rollout.rehearsal.month import simulate  # noqa: PLC0415 - heavy
 
-    summary = simulate(invocation.project, months=months, seed=seed, progress=TerminalProgress())
+    _ = invocation.workspace  # its logs
+    project = load_project(invocation.path, env=invocation.env, environ=UNSETTLED | os.environ)
+    summary = simulate(project, months=months, seed=seed, progress=TerminalProgress())
     invocation.emit(summary, text=_text(summary))
     return 0 if summary.faults_found == summary.faults_seeded and not summary.false_alarms else 1
 
