@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rollout.model.verdict import Verdict
 from rollout.project.spec import Language
 from rollout.report import figures
 from rollout.report.alerts import incident_name, span
@@ -164,7 +165,7 @@ def _label(report: OperationReport, t: Messages, entity: str) -> str:
 def _is_notable(night: NightFigures) -> bool:
     """Whether a night has something to tell besides "all in order"."""
     if night.state is NightState.CHECKED:
-        return bool(night.reasons or night.unreadable)
+        return night.verdict is not Verdict.PASS or bool(night.reasons or night.unreadable)
     return night.state is NightState.BROKEN_OFF
 
 
