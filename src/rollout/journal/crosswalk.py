@@ -7,7 +7,7 @@ from typing import cast
 
 from sqlalchemy import Connection, text
 
-from rollout.journal.engine import analyze, driver_cursor
+from rollout.journal.engine import ANY_TEXT, analyze, driver_cursor, texts
 from rollout.journal.schema import key_assignment
 
 UNDECIDED = "undecided:"
@@ -100,8 +100,8 @@ def keys(connection: Connection, project_id: str, entity: str, source_keys: Sequ
     return _pairs(
         connection,
         "SELECT source_key, migration_key FROM key_assignment"
-        " WHERE project_id = %s AND entity = %s AND source_key = ANY(%s)",
-        (project_id, entity, list(source_keys)),
+        f" WHERE project_id = %s AND entity = %s AND source_key = {ANY_TEXT}",
+        (project_id, entity, texts(source_keys)),
     )
 
 
@@ -112,13 +112,11 @@ def target_ids(
     return _pairs(
         connection,
         "SELECT migration_key, target_id FROM target_record"
-        " WHERE project_id = %s AND target = %s AND entity = %s AND migration_key = ANY(%s)",
-        (project_id, target, entity, list(migration_keys)),
+        f" WHERE project_id = %s AND target = %s AND entity = %s AND migration_key = {ANY_TEXT}",
+        (project_id, target, entity, texts(migration_keys)),
     )
 
 
 def _pairs(connection: Connection, query: str, parameters: tuple[object, ...]) -> dict[str, str]:
-    if not parameters[-1]:
-        return {}
     rows = driver_cursor(connection).execute(query, parameters, binary=True).fetchall()
     return dict(cast("list[tuple[str, str]]", rows))

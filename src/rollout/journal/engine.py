@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
 import psycopg
 from alembic import command
 from alembic.config import Config
@@ -15,12 +16,14 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from rollout.errors import ConfigError, Retryable
 
 __all__ = [
+    "ANY_TEXT",
     "Connection",
     "analyze",
     "connect",
     "driver_cursor",
     "journal_errors",
     "server_cursor",
+    "texts",
     "transaction",
     "upgrade",
 ]
@@ -85,6 +88,15 @@ def _driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     return driver
+
+
+ANY_TEXT = "ANY(ARRAY(SELECT json_array_elements_text(%s::json)))"
+"""SQL: any of the texts in a parameter made by :func:`texts`."""
+
+
+def texts(values: Iterable[str]) -> str:
+    """Many texts as one parameter; the driver takes ten times as long over an array."""
+    return orjson.dumps(list(values)).decode()
 
 
 def analyze(connection: Connection, *tables: Table) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from rollout.errors import Fatal
 from rollout.journal import schema
-from rollout.journal.engine import analyze, driver_cursor
+from rollout.journal.engine import ANY_TEXT, analyze, driver_cursor, texts
 
 STEP = 1
 """All rows load in one step so far; deferred look-ups will be the second."""
@@ -180,14 +180,12 @@ def merge_bases(
     connection: Connection, project_id: str, target: str, entity: str, migration_keys: Sequence[str]
 ) -> dict[str, dict[str, str]]:
     """The merge bases of records we know in a target, by migration key."""
-    rows = connection.execute(
-        text(
-            "SELECT migration_key, base FROM target_record WHERE project_id = :project AND target = :target"
-            " AND entity = :entity AND migration_key = ANY(:keys)"
-        ),
-        {"project": project_id, "target": target, "entity": entity, "keys": list(migration_keys)},
+    rows = driver_cursor(connection).execute(
+        "SELECT migration_key, base FROM target_record"
+        f" WHERE project_id = %s AND target = %s AND entity = %s AND migration_key = {ANY_TEXT}",
+        (project_id, target, entity, texts(migration_keys)),
     )
-    return {row.migration_key: row.base for row in rows}
+    return dict(cast("list[tuple[str, dict[str, str]]]", rows.fetchall()))
 
 
 _COPY_LINES = (

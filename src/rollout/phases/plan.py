@@ -226,6 +226,8 @@ class Planner:
         parent_ids: dict[Reference, str],
     ) -> int:
         """How many records refer to one of another wave that is not in the target: only that wave's load makes it."""
+        if not self._context.project.spec.waves:
+            return 0
         fields = self._context.project.spec.entities[entity].references
         missing = [
             {(fields[name], str(record.parents[name])) for name, parent in row.items() if parent not in parent_ids}
