@@ -8,8 +8,6 @@ from pathlib import Path
 
 import orjson
 import psycopg
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, Table, create_engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
@@ -28,6 +26,7 @@ __all__ = [
     "upgrade",
 ]
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 7_305_801_112
 """Advisory lock that serialises migrations; an arbitrary number that is ours."""
 
@@ -107,9 +106,27 @@ def analyze(connection: Connection, *tables: Table) -> None:
 
 def upgrade(engine: Engine) -> None:
     """Bring the schema up to date, under an advisory lock so that two processes never migrate at once."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with journal_errors(), engine.begin() as connection:
+        if _revision(connection) == newest_revision():
+            return
+        # Imported only here: it takes half a second, and almost every command finds the schema as it should be.
+        from alembic import command  # noqa: PLC0415
+        from alembic.config import Config  # noqa: PLC0415
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def newest_revision() -> str:
+    """The newest migration's revision: the number that its file's name begins with."""
+    return max(path.stem.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def _revision(connection: Connection) -> str | None:
+    """The revision the database is at; None where it has never been migrated."""
+    if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one() is None:
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
