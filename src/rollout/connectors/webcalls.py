@@ -6,6 +6,8 @@ Reads are tried again; what changes something is sent once, and the caller decid
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +23,8 @@ MAX_WAIT_S = 10.0
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _TOO_MANY, _UNAVAILABLE, _UNAUTHORISED, _FORBIDDEN = 429, 503, 401, 403
 _ERRORS_FROM, _SERVER_ERRORS_FROM = 300, 500
+_HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
+"""May begin half a surrogate pair, written as an escape; only then is it worth looking closer."""
 
 
 class WebCalls:
@@ -92,7 +96,7 @@ class WebCalls:
             return {}
         try:
             with self.understood(path):
-                answer = response.json()
+                answer = _json(response.content)
                 if not isinstance(answer, dict):
                     raise TypeError(f"a JSON {type(answer).__name__}")
         except Fatal as error:
@@ -125,6 +129,15 @@ class WebCalls:
                 where=self.name,
                 hint="check base_url, and what lies between here and there",
             ) from error
+
+
+def _json(content: bytes) -> Any:
+    """The value. Half a surrogate pair, left where an emoji was cut, cannot be stored: it becomes U+FFFD."""
+    answer = json.loads(content)
+    if not _HALF_PAIR.search(content):
+        return answer
+    text = json.dumps(answer, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def _wait_as_asked(state: RetryCallState) -> float:
