@@ -38,13 +38,13 @@ def _run(invocation: Invocation, *, names: tuple[str, ...]) -> int:
 
 @verb
 def _status(invocation: Invocation) -> int:
-    """Where each sync stands: its cursor, when it last got on, its dead letters."""
+    """Where each sync stands: when it last got through to the end of its feed, its dead letters."""
     from rollout.phases.sync import sync_status  # noqa: PLC0415 - heavy
 
     with invocation.context() as context:
         found = sync_status(context)
     rows = [[name, state.advanced_at or "never", sum(state.dead_letters.values())] for name, state in found.items()]
-    invocation.emit({"syncs": found}, text=table(["sync", "got on at", "dead letters"], rows))
+    invocation.emit({"syncs": found}, text=table(["sync", "got through at", "dead letters"], rows))
     return 0
 
 

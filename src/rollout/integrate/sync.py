@@ -58,6 +58,14 @@ class Feed(Connector, ChangeFeed, Protocol):
     """A system whose changes can be read."""
 
 
+def carried_values(spec: SyncSpec, record: ChangedRecord) -> dict[str, str | None]:
+    """A record's fields as the CRM should hold them, by the CRM's names; references are not among them.
+
+    Without white space at either end: CRMs trim it, and what was typed in a chat would differ from then on.
+    """
+    return {name: (record.values.get(told) or "").strip() or None for name, told in spec.fields.items()}
+
+
 @dataclass(frozen=True)
 class SyncScope:
     """What a sync works with."""
@@ -152,7 +160,8 @@ class Sync:
             self._carry(page.records, count_late=not is_first)
             if unknown := self._tally.count(Fate.UNKNOWN.value):
                 return f"the CRM left open whether it stored {unknown} records; the next run looks them up"
-            if page.has_more and page.cursor == cursor:
+            # The first page goes back by the overlap, and may well end where an interrupted run had got to.
+            if page.has_more and page.cursor == cursor and not overlap_s:
                 raise Fatal(f"the feed '{spec.stream}' does not get on", where=spec.system)
             self._advance(page)
             if not page.has_more:
@@ -162,7 +171,9 @@ class Sync:
     def _advance(self, page: ChangePage) -> None:
         with self._scope.journal.transaction() as connection:
             self._scope.lease.assert_fence(connection)
-            self._syncs.advance(connection, self._scope.name, page.cursor, self._scope.clock())
+            # A sync that fails at every second page gets on a page each time and is not up to date for that.
+            got_through_at = None if page.has_more else self._scope.clock()
+            self._syncs.advance(connection, self._scope.name, page.cursor, got_through_at)
 
     def _retry_letters(self) -> None:
         with self._scope.journal.transaction() as connection:
@@ -239,9 +250,8 @@ class Sync:
             self._tally.fates[source_id] = fate
 
     def _values(self, record: ChangedRecord, ids: Mapping[str, str]) -> dict[str, str | None]:
-        spec = self._scope.spec
-        values = {name: record.values.get(told) for name, told in spec.fields.items()}
-        for name, told in spec.references.items():
+        values = carried_values(self._scope.spec, record)
+        for name, told in self._scope.spec.references.items():
             number = record.values.get(told)
             values[name] = ids[number] if number is not None else None
         return values

@@ -27,7 +27,7 @@ class Carried:
         self.target = target
 
     def sync_state(self, connection: Connection, sync: str) -> SyncState:
-        """Where a sync stands; of one that never ran both are None."""
+        """Where a sync stands; of one that never ran both are None, of one that never got through ``advanced_at``."""
         table = schema.sync_cursor
         row = connection.execute(select(table.c.cursor, table.c.advanced_at).where(*self._of(table, sync))).first()
         return SyncState(row.cursor, row.advanced_at) if row else SyncState(None, None)

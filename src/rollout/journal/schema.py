@@ -300,7 +300,7 @@ decision = Table(
     Index("ix_decision_latest", "project_id", "phase", "seq"),
 )
 
-# How far a sync has read its feed: the position to go on from, in the feed's own terms.
+# How far a sync has read its feed: the position to go on from, in the feed's own terms, and when it last got through.
 sync_cursor = Table(
     "sync_cursor",
     metadata,
@@ -308,7 +308,7 @@ sync_cursor = Table(
     _text("target", primary_key=True),
     _text("sync", primary_key=True),
     _text("cursor"),
-    _at("advanced_at"),
+    _at("advanced_at", nullable=True),
 )
 
 # What a sync carried: the record of the feed, the record of the target it became, and when. ``digest`` is keyed.

@@ -102,10 +102,12 @@ class Syncs:
         )
         return [DeadLetter(*row) for row in rows]
 
-    def advance(self, connection: Connection, sync: str, cursor: str, at: datetime) -> None:
-        """Go on from here the next time."""
+    def advance(self, connection: Connection, sync: str, cursor: str, got_through_at: datetime | None) -> None:
+        """Go on from here the next time; None: the end of the feed was not reached, so when it last was stays."""
         table = schema.sync_cursor
-        values = {"cursor": cursor, "advanced_at": at}
+        values: dict[str, object] = {"cursor": cursor}
+        if got_through_at is not None:
+            values["advanced_at"] = got_through_at
         connection.execute(
             insert(table)
             .values(self._place(sync) | values)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from rollout.connectors.base import ChangedRecord, ChangeFeed, Directory, Remover, TargetRecord
 from rollout.errors import Fatal, RolloutError, UnsupportedOperation
+from rollout.integrate.sync import carried_values
 from rollout.journal.carried import Carried
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldType, TargetField
@@ -156,7 +157,7 @@ def _held(record: TargetRecord, fields: list[str]) -> dict[str, object]:
 
 def _told(record: ChangedRecord, sync: SyncSpec, customers: Mapping[str, str]) -> dict[str, object]:
     """A record of the source as the CRM should hold it."""
-    row: dict[str, object] = {target: record.values.get(field) for target, field in sync.fields.items()}
+    row: dict[str, object] = {**carried_values(sync, record)}
     unresolved = None
     for target, field in sync.references.items():
         row_key = record.values.get(field)

@@ -190,7 +190,7 @@ def _sync_lag(context: PhaseContext, name: str, sync: SyncSpec) -> Answer:
     with context.journal.transaction() as connection:
         advanced_at = _carried(context).sync_state(connection, name).advanced_at
     if advanced_at is None:
-        return Answer(ok=False, detail=f"the sync '{name}' has not run yet")
+        return Answer(ok=False, detail=f"the sync '{name}' has not got through yet")
     lag_s = max(0.0, (context.clock() - advanced_at).total_seconds())
     detail = f"the sync '{name}' last got through {lag_s / 60:,.0f} min ago; {sync.late_after_s / 60:,.0f} are allowed"
     return Answer(ok=lag_s <= sync.late_after_s, detail=detail, value=lag_s)

@@ -35,7 +35,7 @@ class SyncStatus(Frozen):
     """Where one sync stands."""
 
     cursor: str | None
-    advanced_at: str | None = Field(description="When it last got on; None: it never ran.")
+    advanced_at: str | None = Field(description="When it last got to the end of its feed; None: never.")
     dead_letters: dict[str, int] = Field(description="Open dead letters by reason code.")
 
 

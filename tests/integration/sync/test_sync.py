@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rollout.connectors.base import WriteRow
-from rollout.errors import ConfigError, LeaseHeld
+from rollout.connectors.base import ChangePage, WriteRow
+from rollout.errors import ConfigError, Fatal, LeaseHeld
 from rollout.journal.leases import hold
 from rollout.phases.sync import dead_letters, run_sync, sync_status
 from rollout.project.spec import ProjectSpec
@@ -155,6 +156,58 @@ def test_a_message_arrives_once_also_when_it_is_read_again(bench):
     held = bench.held("message", "wecom:")
     assert list(held) == [f"{bench.tag}-1"]
     assert held[f"{bench.tag}-1"]["channel"] == "微信客服"
+
+
+@pytest.mark.parametrize("around", [" ", "\r\n", "\u3000"])
+def test_white_space_that_the_crm_trims_is_no_difference(bench, around):
+    """What people type in a chat begins and ends with it; nobody in the CRM has edited such a message."""
+    written = bench.message(1)
+    text = f"{around}你好{around}"
+    bench.scripted("wecom").put("messages", [replace(written, values={**written.values, "text": text})])
+    assert bench.sync("messages").syncs["messages"].created == 1
+    assert bench.held("message", "wecom:")[f"{bench.tag}-1"]["text"] == "你好"
+    with bench.context.journal.database.begin() as connection:
+        connection.exec_driver_sql("UPDATE sync_cursor SET cursor = ''")  # read again
+    again = bench.sync("messages").syncs["messages"]
+    assert (again.updated, again.overwrote) == (0, 0)
+
+
+def test_a_sync_that_fails_at_every_second_page_is_not_up_to_date(bench):
+    """It reads the overlap and gets on a page each time; the health check must not take that for getting through.
+
+    Nor must the overlap, whose first page ends where the run before had stopped, keep the sync there for good.
+    """
+    bench.erp.put("orders", [bench.order(n) for n in range(8)])  # two pages
+    erp = bench.context.connector("erp")
+    changes = erp.changes
+
+    def only_the_first_page(*args, **options):
+        if erp.pages:
+            raise Fatal("the second page is not to be had")
+        erp.pages += 1
+        return changes(*args, **options)
+
+    erp.changes = only_the_first_page
+    for _ in range(2):
+        erp.pages = 0
+        assert bench.sync("orders").syncs["orders"].stopped is not None
+        assert sync_status(bench.context)["orders"].advanced_at is None
+    erp.changes = changes
+    assert bench.sync("orders").syncs["orders"].stopped is None
+    assert len(bench.held()) == 8
+    got_through_at = sync_status(bench.context)["orders"].advanced_at
+    assert got_through_at is not None
+    erp.changes, erp.pages = only_the_first_page, 0
+    assert bench.sync("orders").syncs["orders"].stopped is not None
+    assert sync_status(bench.context)["orders"].advanced_at == got_through_at
+
+
+def test_a_feed_that_promises_more_and_stands_still_is_said_to(bench):
+    bench.erp.put("orders", [bench.order(1)])
+    bench.sync("orders")
+    erp = bench.context.connector("erp")
+    erp.changes = lambda _, cursor, **__: ChangePage((), cursor, has_more=True)
+    assert "does not get on" in bench.sync("orders").syncs["orders"].stopped
 
 
 def test_lateness_is_counted_but_not_for_the_first_reading(make_bench):

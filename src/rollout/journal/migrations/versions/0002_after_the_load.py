@@ -88,7 +88,7 @@ def upgrade() -> None:
         sa.Column("target", sa.Text(), nullable=False),
         sa.Column("sync", sa.Text(), nullable=False),
         sa.Column("cursor", sa.Text(), nullable=False),
-        sa.Column("advanced_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("advanced_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("project_id", "target", "sync"),
     )
     op.create_table(
