@@ -138,7 +138,9 @@ class Planner:
 
     def _plan_batch(self, entity: str, batch: Sequence[GoldenRecord], open_keys: set[str]) -> list[PlannedRow]:
         parents = self._context.project.spec.entities[entity].references
-        doubtful = bool(open_keys) or any(self._undecided(name) for name in (entity, *parents.values()))
+        # Waits until all of them have their keys.
+        undecided = [self._undecided(name) for name in (entity, *parents.values())]
+        doubtful = bool(open_keys) or any(undecided)
         keys = self._keys(entity, [record.golden_key for record in batch])
         planned: list[PlannedRow] = []
         to_compare: list[GoldenRecord] = []
