@@ -27,6 +27,7 @@ from rollout.model.outcome import LOADED
 from rollout.model.verdict import CriterionResult, GateResult, Verdict, judge_gate
 from rollout.phases.acceptance import DOCUMENT, acceptance_document, write_acceptance
 from rollout.phases.context import PhaseContext, TargetConnector
+from rollout.phases.leases import working_on
 from rollout.phases.readback import ReadBack, SampleLook, Sampler
 from rollout.phases.stages import engine
 from rollout.phases.verify_findings import entity_findings
@@ -95,34 +96,41 @@ def run_verify(
     Raises:
         ConfigError: Nothing was loaded yet, or an entity or wave is unknown.
         DriftError: The data were cleansed anew since the plan was made.
+        LeaseHeld: Somebody plans, loads or cleanses: what is read would change while it is compared.
         Retryable: The target or the database cannot be reached.
     """
     begun_s = time.perf_counter()
     target_name, _, target = context.target("verify")
-    plan = _loaded_plan(context, target_name, wave)
     names = _chosen(context, entities)
-    with context.journal.running("verify", wave=plan.wave) as run:
-        found = _examine(context, plan, target, names, run.run_id)
-        found.gates = _judge(context, plan, names, found, partial=entities is not None)
-        found.findings = [finding for name in names for finding in found.tell(name)]
-        context.journal.add_findings(run.run_id, found.findings)
-        for gate in found.gates:
-            context.journal.record_gate(run.run_id, gate, wave=plan.wave)
-        kept: dict[str, Any] = {}
-        if entities is None:
-            document = acceptance_document(
-                context,
-                plan,
-                run_id=run.run_id,
-                gates=found.gates,
-                reconciled=found.reconciled,
-                samples={name: look.bound for name, look in found.looks.items()},
-                findings=found.findings,
-            )
-            found.reports = write_acceptance(context, document, plan.wave)
-            kept = {DOCUMENT: document.model_dump(mode="json")}
-        summary = _summary(context, plan, run.run_id, found, time.perf_counter() - begun_s)
-        run.summary = {**summary.model_dump(mode="json"), **kept}
+    if wave is not None:
+        refuse_unknown_wave(context, wave)
+    # What is loaded between reading and counting would be accounted for, and yet never looked at.
+    with working_on(context, target_name, target) as lease:
+        plan = _loaded_plan(context, target_name, wave)
+        with context.journal.running("verify", wave=plan.wave) as run:
+            found = _examine(context, plan, target, names, run.run_id)
+            found.gates = _judge(context, plan, names, found, partial=entities is not None)
+            found.findings = [finding for name in names for finding in found.tell(name)]
+            context.journal.add_findings(run.run_id, found.findings)
+            with context.journal.transaction() as connection:
+                lease.assert_fence(connection)
+            for gate in found.gates:
+                context.journal.record_gate(run.run_id, gate, wave=plan.wave)
+            kept: dict[str, Any] = {}
+            if entities is None:
+                document = acceptance_document(
+                    context,
+                    plan,
+                    run_id=run.run_id,
+                    gates=found.gates,
+                    reconciled=found.reconciled,
+                    samples={name: look.bound for name, look in found.looks.items()},
+                    findings=found.findings,
+                )
+                found.reports = write_acceptance(context, document, plan.wave)
+                kept = {DOCUMENT: document.model_dump(mode="json")}
+            summary = _summary(context, plan, run.run_id, found, time.perf_counter() - begun_s)
+            run.summary = {**summary.model_dump(mode="json"), **kept}
     return summary
 
 
@@ -144,8 +152,6 @@ class _Found:
 
 
 def _loaded_plan(context: PhaseContext, target_name: str, wave: str | None) -> PlanRecord:
-    if wave is not None:
-        refuse_unknown_wave(context, wave)
     with context.journal.transaction() as connection:
         plan = Plans(context.journal.project_id).latest_begun(connection, target_name, wave=wave)
     if plan is None:
