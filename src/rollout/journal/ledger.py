@@ -75,6 +75,12 @@ class Ledger:
                 copy.write_row((self._project_id, entity, *row))
         analyze(connection, schema.source_row)
 
+    def forget_but(self, connection: Connection, entities: Sequence[str]) -> None:
+        """Remove the rows of all other entities. Their keys, and what was loaded of them, stay known."""
+        for table in (schema.source_row, schema.ledger):
+            others = table.c.entity.not_in(list(entities))
+            connection.execute(delete(table).where(table.c.project_id == self._project_id, others))
+
     def runs(self, connection: Connection) -> dict[str, str | None]:
         """The cleansing that each entity's ledger is of; its waves are recorded together."""
         table = schema.ledger

@@ -245,6 +245,11 @@ class Journal:
                 connection, entity, rows, source_rows=source_rows, ordinal=ordinal, run_id=run_id
             )
 
+    def forget_ledger_but(self, entities: Sequence[str]) -> None:
+        """Forget where the rows of entities went that the project no longer has."""
+        with self.transaction() as connection:
+            Ledger(self.project_id).forget_but(connection, entities)
+
     def accounting(self, target: str | None = None, *, wave: str | None = None) -> list[Accounting]:
         """The conservation table: one line an entity, in ledger order, after the latest load into the target.
 

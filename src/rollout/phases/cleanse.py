@@ -68,6 +68,7 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
             rows = ledger_rows(store, result)
             context.journal.replace_ledger(entity, rows, source_rows=result.waves, ordinal=ordinal, run_id=run.run_id)
             context.journal.add_findings(run.run_id, list(result.findings))
+        context.journal.forget_ledger_but(list(done))
         summary = CleanseSummary(entities=done)
         run.summary = {**summary.model_dump(mode="json"), "inputs": inputs}
     return summary
