@@ -228,7 +228,7 @@ class _Derivation:
             if any(judged):
                 return self._outdated(step, judged)
             return StepState(step=step, state=State.NOT_STARTED, waiting_for=self._told("run", step))
-        load = self._run("load", "completed", wave=step.wave)
+        load = self._run("load", wave=step.wave)  # one that was killed at its very end changed the target, too
         current = [found for found in judged if found and (load is None or found.run_seq > load.seq)]
         if len(current) == len(judged):
             return self._judged(step, current)

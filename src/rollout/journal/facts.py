@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import psutil
@@ -22,9 +23,12 @@ SELECT DISTINCT ON (phase, wave, state) seq, phase, wave, state, started_at, end
 FROM run WHERE project_id = :project ORDER BY phase, wave, state, seq DESC
 """)
 
+# What was verified in another target says nothing about this one. Other phases may have a target of their own.
 _JUDGEMENTS = text("""
 SELECT DISTINCT ON (g.gate, g.wave) g.seq, g.gate, g.wave, g.verdict, g.judged_at, r.seq AS run_seq
-FROM gate g JOIN run r USING (run_id) WHERE g.project_id = :project ORDER BY g.gate, g.wave, g.seq DESC
+FROM gate g JOIN run r USING (run_id) WHERE g.project_id = :project
+  AND (CAST(:target AS text) IS NULL OR r.phase <> 'verify' OR coalesce(r.summary->>'target', :target) = :target)
+ORDER BY g.gate, g.wave, g.seq DESC
 """)
 
 _PLANS = text("""
@@ -41,7 +45,7 @@ _PEOPLE = text("SELECT count(*) FROM person WHERE project_id = :project AND revo
 
 
 def facts(journal: Journal, target: str) -> Facts:
-    """The facts of a project.
+    """The facts of a project; judgements of a verification count for the target that it read.
 
     Args:
         journal: The project's.
@@ -52,7 +56,7 @@ def facts(journal: Journal, target: str) -> Facts:
         return Facts(
             people=connection.execute(_PEOPLE, parameters).scalar_one(),
             runs=tuple(_run(row) for row in connection.execute(_RUNS, parameters).mappings()),
-            judgements=_judgements(connection, journal.project_id),
+            judgements=_judgements(connection, parameters),
             plans=_plans(connection, parameters),
             decisions=tuple(decided(connection, journal.project_id)),
         )
@@ -68,7 +72,8 @@ def overrides(journal: Journal, gate: str, wave: str | None = None) -> tuple[Ove
     """
     with journal.transaction() as connection:
         taken = decided(connection, journal.project_id)
-        judgements = _judgements(connection, journal.project_id) if taken else ()
+        parameters = {"project": journal.project_id, "target": None}
+        judgements = _judgements(connection, parameters) if taken else ()
     return overrides_of(f"{gate}/{wave}" if wave else gate, taken, judgements)
 
 
@@ -84,8 +89,8 @@ def judging_summary(journal: Journal, gate: str, wave: str) -> dict[str, Any] | 
     return dict(summary) if summary else None
 
 
-def _judgements(connection: Connection, project_id: str) -> tuple[Judgement, ...]:
-    rows = connection.execute(_JUDGEMENTS, {"project": project_id}).mappings()
+def _judgements(connection: Connection, parameters: Mapping[str, str | None]) -> tuple[Judgement, ...]:
+    rows = connection.execute(_JUDGEMENTS, parameters).mappings()
     return tuple(Judgement.model_validate(dict(row)) for row in rows)
 
 

@@ -408,3 +408,16 @@ def test_nothing_is_done_on_judgements_that_do_not_carry_it_and_no_wave_opens_wi
                 assert latest.is_go
                 assert latest.gates == seen_now(TWO, diary.facts, found.step)
         assert diary.of("operate").state is State.BLOCKED or diary.of("golive").state is State.DONE
+
+
+def test_a_load_that_was_killed_at_its_very_end_is_not_vouched_for_by_an_earlier_verification():
+    diary = Diary()
+    diary.begin()
+    diary.wave("east")
+    diary.plan("east")
+    diary.approve("east")
+    diary.run("load", "east", "interrupted")
+    diary._move("east", state="applied", is_begun=True)
+    assert (diary.of("load", "east").state, diary.of("verify", "east").state) == (State.DONE, State.OUTDATED)
+    diary.verify("east")
+    assert diary.of("verify", "east").state is State.DONE
