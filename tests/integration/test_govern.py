@@ -242,7 +242,7 @@ def test_an_override_is_printed_wherever_the_gate_is_shown_until_it_is_judged_an
         ("verify", {}, "wave by wave"),
         ("verify", {"wave": "west"}, "no wave 'west'"),
         ("pilot", {"wave": "east"}, "no wave 'east'"),
-        ("verify", {"wave": "rest", "override": True}, "has judged nothing"),
+        ("verify", {"wave": "rest", "override": True}, "judged nothing"),
         ("integrate", {"override": True}, "needs no decision"),
         ("pilot", {"go": False, "override": True}, "overrides nothing"),
     ],
@@ -250,6 +250,16 @@ def test_an_override_is_printed_wherever_the_gate_is_shown_until_it_is_judged_an
 def test_what_cannot_be_decided_is_refused_in_words(piloted: Bench, phase: str, values: dict, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         piloted.decide(phase, **values)
+
+
+def test_a_verification_that_broke_off_leaves_nothing_to_override(piloted: Bench) -> None:
+    piloted.verify("east", 0.0)
+    piloted.load("east")
+    with pytest.raises(RuntimeError), piloted.journal.running("verify", wave="east"):
+        raise RuntimeError
+    assert piloted.of("verify", "east").state == "failed"
+    with pytest.raises(ConfigError, match="judged nothing yet of what is loaded now"):
+        piloted.decide("verify", wave="east", override=True)
 
 
 def test_changed_sources_are_seen_when_they_are_looked_at(piloted: Bench) -> None:

@@ -7,7 +7,7 @@ from pydantic import Field
 from rollout.errors import ApprovalError, ConfigError
 from rollout.govern.derive import derive, seen_now
 from rollout.govern.sequence import DECISIONS, GATED, Outline, Phase, Step, outline, requirements
-from rollout.govern.states import SETTLED, State, StepState
+from rollout.govern.states import SETTLED, StepState
 from rollout.journal import decisions, people
 from rollout.model.base import Frozen
 from rollout.model.progress import Seen
@@ -72,8 +72,9 @@ def decide(
     people.check(context.journal, person, code)
     known = gathered(context)
     states = {found.step: found for found in derive(project, known)}
-    if step.phase is Phase.VERIFY and states[step].state in {State.BLOCKED, State.NOT_STARTED, State.OUTDATED}:
-        raise ConfigError(f"{step} has judged nothing yet that could be decided", hint=f"run `rollout {phase}` first")
+    if step.phase is Phase.VERIFY and states[step].verdict is None:
+        told = f"{step} has judged nothing yet of what is loaded now: there is nothing to decide"
+        raise ConfigError(told, hint=f"run `rollout {phase}` first")
     gates = seen_now(project, known, step)
     lacking = _lacking(project, step, states, gates)
     if go:

@@ -80,10 +80,10 @@ def run_load(
     plan, approval = _approved_plan(context, target_name, plan_id, wave)
     if plan.state == "applied":
         return _summary(context, plan, approval, "already_applied", 0, 0.0)
-    require(context, "load", plan.wave)
     with few_collections(), working_on(context, target_name, target) as lease:
         # What may have changed before we held it.
         plan, approval = _approved_plan(context, target_name, plan.plan_id, wave)
+        require(context, "load", plan.wave)
         _refuse_drift(context, plan, target)
         _refuse_altered(context, plan)
         settle_open_lines(context, target_name, target, lease, but=plan.plan_id)
