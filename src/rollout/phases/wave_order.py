@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rollout.errors import ConfigError
+from rollout.journal.facts import overrides
 from rollout.journal.plans import Plans
 from rollout.model.verdict import Verdict
 from rollout.phases.context import PhaseContext
@@ -23,7 +24,7 @@ def next_wave(context: PhaseContext, target_name: str) -> str:
     """The first wave that is not finished, or the last one if all are.
 
     A wave is finished when the newest plan of it that a load has begun is wholly applied, rests on the sources and
-    rules as they are now, and the wave's latest gates `load` and `verify` are PASS.
+    rules as they are now, and each of the wave's gates `load` and `verify` is PASS or overridden by name.
     """
     names = [wave.name for wave in context.project.spec.waves]
     if len(names) == 1:
@@ -35,7 +36,14 @@ def next_wave(context: PhaseContext, target_name: str) -> str:
             plan = plans.latest_begun(connection, target_name, wave=name)
         if plan is None or plan.state != "applied" or any(plan.inputs[key] != inputs[key] for key in inputs):
             return name
-        gates = [context.journal.latest_gate(gate, wave=name) for gate in GATES]
-        if any(gate is None or gate.verdict is not Verdict.PASS for gate in gates):
+        if not all(_is_passed(context, gate, name) for gate in GATES):
             return name
     return names[-1]
+
+
+def _is_passed(context: PhaseContext, gate: str, wave: str) -> bool:
+    """Whether a gate is PASS, or a person went on in spite of its latest judgement."""
+    judged = context.journal.latest_gate(gate, wave=wave)
+    if judged is None or judged.verdict is Verdict.PASS:
+        return judged is not None
+    return any(override.holds for override in overrides(context.journal, gate, wave))
