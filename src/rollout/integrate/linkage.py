@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from rollout.connectors.base import TargetRecord
-from rollout.integrate.stage import FailedError, NotJudgedError, Outcome, Stage
+from rollout.integrate.stage import COMPANY, LEAD, FailedError, NotJudgedError, Outcome, Stage
 
 AMOUNT = "88000"
 
 
 def lead_won(stage: Stage) -> Outcome:
     """A lead set to 已成交 becomes a customer and a won opportunity over its amount, each linked to the other."""
-    company = f"{stage.tag} 虚构客户"
+    company = f"{stage.tag} {COMPANY}"
     lead = stage.create(
         "lead",
         "lead",
         {
-            "name": f"{stage.tag} 线索",
+            "name": f"{stage.tag} {LEAD}",
             "company": company,
             "region": _first_choice(stage, "lead", "region"),
             "status": "跟进中",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,22 @@ KEY_PREFIX = "drill:"
 """Begins the migration keys of records that scenarios create in the CRM themselves."""
 TAG_PREFIX = "DRILL-"
 """Begins the ids of records that scenarios put into other systems, and the names of those in the CRM."""
+_TEST_ID = re.compile(rf"{TAG_PREFIX}[0-9a-f]{{8}}-\d{{3}}")
+COMPANY, LEAD = "虚构客户", "线索"
+"""Follow the tag in the names of the test's customer and lead, and of what the rule makes of them."""
+_TEST_NAME = re.compile(rf"{TAG_PREFIX}[0-9a-f]{{8}} (?:{COMPANY}|{LEAD})")
+"""What only a test is called, to the letter: a company may well number its own orders ``DRILL-…``."""
 POLL_S = 0.2
+
+
+def tag_of(run_id: str) -> str:
+    """What marks the test records of a run."""
+    return f"{TAG_PREFIX}{run_id[:8]}"
+
+
+def is_test_id(source_id: str) -> bool:
+    """Whether a record of another system was put there by a scenario."""
+    return _TEST_ID.match(source_id) is not None  # whatever a faulty sync may have put behind it
 
 
 class Crm(CrmTarget, Remover, Protocol):
@@ -214,18 +230,22 @@ def clear(stage: Stage, forget: Callable[[str, Sequence[str]], None], known: Map
     """
     problems: list[str] = []
     for name, spec in stage.syncs.items():
-        ids = sorted(known.get(name, set()) | stage.put.get(name, set()))
+        ids = sorted(filter(is_test_id, known.get(name, set()) | stage.put.get(name, set())))
         feed = stage.systems[spec.system]
         with _noting(problems, f"{spec.system}: {len(ids)} test records of the stream {spec.stream}"):
             if ids and isinstance(feed, Scripted):
                 feed.withdraw(spec.stream, ids)
-            held = [record.target_id for record in stage.held(spec, TAG_PREFIX)]
-            stage.crm.delete(spec.entity, held)
+            held = stage.held(spec, TAG_PREFIX)
+            stage.crm.delete(spec.entity, [record.target_id for record in held if _is_test_record(spec, record)])
             forget(name, ids)
     with _noting(problems, f"{stage.crm_name}: test records with keys {KEY_PREFIX}…"):
         for entity, ids in _made_in_crm(stage):
             stage.crm.delete(entity, ids)
     return problems
+
+
+def _is_test_record(spec: SyncSpec, record: TargetRecord) -> bool:
+    return is_test_id((record.migration_key or "").removeprefix(spec.key_prefix))
 
 
 def _made_in_crm(stage: Stage) -> Iterator[tuple[str, list[str]]]:
@@ -237,22 +257,29 @@ def _made_in_crm(stage: Stage) -> Iterator[tuple[str, list[str]]]:
 
     leads, tickets = keyed("lead"), keyed("ticket")
     ticket_ids, lead_ids = ({record.target_id for record in found} for found in (tickets, leads))
-    companies = {record.values["company"] for record in leads}
-    made = (
-        ("notification", "ticket", ticket_ids),
-        ("todo", "ticket", ticket_ids),
-        ("ticket", "", ticket_ids),
-        ("lead", "", lead_ids),
-        ("opportunity", "lead", lead_ids),
-        # A rule may have joined the lead to a real customer: only one that has the test's own name goes.
-        ("account", "name", {name for name in companies if name and name.startswith(TAG_PREFIX)}),
+
+    def of_ticket(record: TargetRecord) -> bool:
+        return record.values.get("ticket") in ticket_ids
+
+    def named(record: TargetRecord) -> bool:
+        # By name: a clearing that was cut off may have taken the lead and left what the rule made of it. A rule may
+        # also have joined the lead to a real customer: only one that has the test's own name goes.
+        return _TEST_NAME.fullmatch(record.values.get("name") or "") is not None
+
+    def won(record: TargetRecord) -> bool:
+        return record.values.get("lead") in lead_ids or named(record)
+
+    made: tuple[tuple[str, Callable[[TargetRecord], bool] | None], ...] = (
+        ("notification", of_ticket if ticket_ids else None),
+        ("todo", of_ticket if ticket_ids else None),
+        ("ticket", None),
+        ("lead", None),
+        ("opportunity", won),
+        ("account", named),
     )
-    for entity, name, wanted in made:
-        if name and wanted and entity in entities:
-            found = stage.find(entity, lambda record, n=name, w=wanted: record.values.get(n) in w)  # type: ignore[misc]
-        else:
-            found = []
-        yield entity, sorted({record.target_id for record in found} | {record.target_id for record in keyed(entity)})
+    for entity, fits in made:
+        found = stage.find(entity, fits) if fits and entity in entities else []
+        yield entity, sorted({record.target_id for record in (*found, *keyed(entity))})
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from rollout.connectors import registry
 from rollout.connectors.base import Remover
 from rollout.errors import ConfigError, RolloutError, UnsupportedOperation
 from rollout.integrate import arrivals, drills, linkage
-from rollout.integrate.stage import TAG_PREFIX, Connect, Crm, RunSync, Scenario, Stage, clear, judge
+from rollout.integrate.stage import TAG_PREFIX, Connect, Crm, RunSync, Scenario, Stage, clear, judge, tag_of
 from rollout.integrate.sync import Feed, Sync, SyncFigures
 from rollout.integrate.upsert import CrmTarget
 from rollout.journal.carried import Carried
@@ -80,7 +80,7 @@ def run_integrate(context: PhaseContext, *, sleep: Callable[[float], None] = tim
             f"system '{target.name}' cannot take test records out again", hint="integrate on a target that can"
         )
     with context.journal.running("integrate") as run, syncing(context, target_name, target) as lease:
-        stage = _stage(context, f"{TAG_PREFIX}{run.run_id[:8]}", target_name, cast("Crm", target), lease, sleep)
+        stage = _stage(context, tag_of(run.run_id), target_name, cast("Crm", target), lease, sleep)
         left = _clear(context, stage, target_name)
         try:
             cells = _play(context, stage)

@@ -178,12 +178,33 @@ class SyncSpec(Frozen):
     )
 
 
+TEST_KEY_PREFIXES = ("probe:", "drill:", "loadtest:")
+"""Begin the migration keys of what checks, drills and load tests create in the CRM, and remove by these very keys."""
+
+
 class IntegrationSection(Frozen):
     """What runs between the CRM and the systems around it."""
 
     syncs: dict[str, SyncSpec] = Field(default_factory=dict)
     settle_s: float = Field(default=10, gt=0, description="Seconds that a linkage rule of the CRM may take.")
     salesperson: str | None = Field(default=None, description="Login of the user that test records belong to.")
+
+    @field_validator("syncs")
+    @classmethod
+    def _keys_of_their_own(cls, value: dict[str, SyncSpec]) -> dict[str, SyncSpec]:
+        taken: dict[tuple[str, str], str] = {}
+        for name, sync in value.items():
+            if sync.key_prefix in TEST_KEY_PREFIXES:
+                raise ValueError(
+                    f"the key_prefix '{sync.key_prefix}' of '{name}' belongs to test records, which are deleted by it"
+                )
+            other = taken.setdefault((sync.entity, sync.key_prefix), name)
+            if other != name:
+                raise ValueError(
+                    f"'{other}' and '{name}' have the same entity and key_prefix: records of the same id would become "
+                    "one"
+                )
+        return value
 
 
 class LoadTestSection(Frozen):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.connectors.base import RowResult, WriteRow
+from rollout.connectors.base import Op, RowResult, WriteRow
 from rollout.connectors.crm_testbed import TestbedConnector
 from rollout.errors import ConfigError, OutcomeUnknown, UnsupportedOperation
 from rollout.integrate.upsert import Upsert
@@ -231,6 +231,38 @@ def test_what_cannot_be_removed_is_a_finding_and_the_next_run_removes_it(bench, 
     assert summary.findings == {"warning": 1}
     assert leftovers(bench)
     assert integrate(bench).findings == {}
+    assert leftovers(bench) == []
+
+
+def test_a_company_s_own_records_that_look_alike_stay(bench):
+    """Their numbers and names begin as the test's do, without its mark."""
+    numbers = ["DRILL-100", "DRILL-2026-001"]
+    bench.erp.put("orders", [replace(bench.order(1), values=bench.order(1).values | {"order_no": n}) for n in numbers])
+    crm = bench.context.connector("crm")
+    values = {"name": "DRILL-100 钻井设备有限公司", "region": "华东", "owner": "li.na", "legacy_no": "HD-9"}
+    (made,) = crm.write("account", [WriteRow(f"k-{bench.tag}", Op.CREATE, values)])
+    bench.sync("orders")
+    try:
+        assert integrate(bench).verdict is Verdict.PASS
+        assert {f"erp:{number}" for number in numbers} <= {record.migration_key for record in crm.read_all("order")}
+        with bench.testbed.client() as client:
+            told = client.get("/erp/orders", headers={"Authorization": f"Bearer {bench.testbed.password}"}).json()
+        assert {order["order_no"] for order in told["orders"]} == set(numbers)
+        assert any(record.target_id == made.target_id for record in crm.read_all("account"))
+    finally:
+        crm.delete("order", [r.target_id for n in numbers for r in crm.read_by_key_prefix("order", f"erp:{n}")])
+        crm.delete("account", [made.target_id])
+
+
+def test_what_a_rule_made_goes_also_when_its_lead_is_gone_already(bench):
+    """A clearing was cut off between the two."""
+    crm = bench.context.connector("crm")
+    tag = "DRILL-0123abcd"
+    lead = {"name": f"{tag} 线索", "company": f"{tag} 虚构客户", "region": "华东", "status": "已成交", "owner": "li.na"}
+    (made,) = crm.write("lead", [WriteRow(f"drill:{tag}:lead", Op.CREATE, lead)])
+    crm.delete("lead", [made.target_id])
+    assert len([text for text in leftovers(bench) if tag in text]) == 2
+    integrate(bench)
     assert leftovers(bench) == []
 
 

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from rollout.errors import ConfigError
+from rollout.integrate import stage
 from rollout.model.finding import Finding, Level
+from rollout.operate import synthetic
+from rollout.phases import loadtest_records
 from rollout.project.loader import check_project, find_project, load_project
+from rollout.project.spec import TEST_KEY_PREFIXES, IntegrationSection
 from rollout.project.starter import write_starter
 
 ENVIRON = {"ROLLOUT_TESTBED_URL": "http://127.0.0.1:1", "ROLLOUT_TESTBED_PASSWORD": "a-password"}
@@ -305,7 +310,19 @@ def test_yaml_keeps_its_surprises_to_itself(root: Path) -> None:
 
 def test_the_load_test_s_login_is_a_secret_too(root: Path) -> None:
     with (root / "rollout.yaml").open("a") as stream:
-        stream.write('environments: {big: {loadtest: {password: hunter2}}}\n')
+        stream.write("environments: {big: {loadtest: {password: hunter2}}}\n")
     findings = [finding for finding in check(root) if finding.id == "project.secret_in_clear"]
     assert len(findings) == 1
     assert "hunter2" not in findings[0].message
+
+
+def test_syncs_keep_out_of_each_other_s_keys_and_out_of_the_tests() -> None:
+    """Test records are deleted by the beginning of their keys; two syncs under one key would write over each other."""
+    assert set(TEST_KEY_PREFIXES) == {synthetic.KEY_PREFIX, stage.KEY_PREFIX, loadtest_records.PREFIX}
+    sync = {"system": "erp", "stream": "orders", "entity": "order", "key_prefix": "erp:", "fields": {"no": "no"}}
+    for prefix in TEST_KEY_PREFIXES:
+        with pytest.raises(ValidationError, match="belongs to test records"):
+            IntegrationSection.model_validate({"syncs": {"orders": sync | {"key_prefix": prefix}}})
+    with pytest.raises(ValidationError, match="'one' and 'two' have the same entity and key_prefix"):
+        IntegrationSection.model_validate({"syncs": {"one": sync, "two": sync}})
+    assert len(IntegrationSection.model_validate({"syncs": {"one": sync, "two": sync | {"entity": "x"}}}).syncs) == 2
