@@ -84,6 +84,16 @@ class Operations:
         )
         return [RunRow(*row) for row in rows]
 
+    def first_run_at(self, connection: Connection, phases: Sequence[str]) -> datetime | None:
+        """When the first run ever of these phases began; None: there was none."""
+        table = schema.run
+        found: datetime | None = connection.execute(
+            select(func.min(table.c.started_at)).where(
+                table.c.project_id == self.project_id, table.c.phase.in_(list(phases))
+            )
+        ).scalar_one()
+        return found
+
     def latest_with(self, connection: Connection, phase: str, path: Sequence[str]) -> RunRow | None:
         """The newest completed run of a phase whose summary holds something at a path; None: there is none."""
         table = schema.run

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from rollout.errors import ConfigError
+from rollout.govern.sequence import Phase
+from rollout.journal import decisions
+from rollout.journal.engine import Connection
 from rollout.journal.operations import Operations
 from rollout.model.base import Frozen
-from rollout.phases import nightly
+from rollout.phases import health, nightly
 from rollout.phases.context import PhaseContext
 from rollout.report import operation_figures as figures
 from rollout.report.documents import EntityLabel
@@ -90,10 +93,12 @@ def _report(context: PhaseContext, month: figures.Month) -> OperationReport:
     with context.journal.transaction() as connection:
         checks = operations.runs(connection, nightly.PHASE, month.begin, month.end)
         incidents = operations.incidents(connection, month.begin, month.end)
+        began_at = _began_at(context, connection, operations)
         days = figures.days(
             month,
             operations.probes(connection, month.begin, month.end),
             every_min=spec.operations.health_every_min,
+            began_at=began_at,
         )
     done = [run for run in checks if run.state == "completed"]
     labels = {name: {f: given.label for f, given in entity.fields.items()} for name, entity in spec.entities.items()}
@@ -107,10 +112,11 @@ def _report(context: PhaseContext, month: figures.Month) -> OperationReport:
         time_zone=spec.project.time_zone,
         written_at=context.clock(),
         is_over=month.end <= month.now,
+        began_at=began_at,
         health_every_min=spec.operations.health_every_min,
         labels={name: EntityLabel(zh=entity.label, en=entity.label_en) for name, entity in spec.entities.items()},
         days=days,
-        nights=figures.nights(month, checks),
+        nights=figures.nights(month, checks, began_at=began_at),
         incidents=figures.incidents(incidents),
         quality=quality,
         quality_dates=quality_dates,
@@ -118,6 +124,14 @@ def _report(context: PhaseContext, month: figures.Month) -> OperationReport:
         permissions=figures.permission_changes(done),
         permission_nights=sum(run.summary["permissions"]["users"] is not None for run in done),
     )
+
+
+def _began_at(context: PhaseContext, connection: Connection, operations: Operations) -> datetime | None:
+    """When operation began: with the first check of any kind, or the decision to go live if that came first."""
+    first = operations.first_run_at(connection, (health.PHASE, nightly.PHASE))
+    decided = decisions.decided(connection, context.journal.project_id)
+    live = (decision.at for decision in decided if decision.phase == Phase.GOLIVE and decision.is_go)
+    return min((at for at in (first, *live) if at is not None), default=None)
 
 
 def _write(context: PhaseContext, report: OperationReport) -> tuple[str, ...]:

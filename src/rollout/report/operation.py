@@ -127,7 +127,7 @@ def night_grid(nights: Sequence[NightFigures], t: Messages) -> list[Cell]:
     for x, night in _places(nights):
         width = _step(nights) - 2
         if night.state is not NightState.CHECKED or not night.counts:
-            kind = "unmeasured" if night.state is not NightState.AHEAD else "ahead"
+            kind = night.state.value if night.state in (NightState.BEFORE, NightState.AHEAD) else "unmeasured"
             title = f"{night.date} {t('night.' + night.state)}"
             cells.append(Cell(x, 0, width, NIGHT_HEIGHT * len(SYNC_KINDS) - 2, kind, title=title))
             continue

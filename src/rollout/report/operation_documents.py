@@ -21,6 +21,8 @@ class Slot(StrEnum):
     UP = "up"
     DOWN = "down"
     UNMEASURED = "unmeasured"
+    BEFORE = "before"
+    """Operation had not begun."""
     AHEAD = "ahead"
     """The month was not over when the report was written."""
 
@@ -29,7 +31,7 @@ class DayFigures(Frozen):
     """One day. Its health checks are counted by the slots of the schedule."""
 
     date: str
-    expected: int = Field(description="Health checks that the schedule asks for, as far as their time has come.")
+    expected: int = Field(description="Health checks that the schedule asks for since operation began, as far as due.")
     measured: int
     available: int
     slots: tuple[Slot, ...]
@@ -44,6 +46,7 @@ class NightState(StrEnum):
     CHECKED = "checked"
     BROKEN_OFF = "broken_off"
     MISSING = "missing"
+    BEFORE = "before"
     AHEAD = "ahead"
 
 
@@ -118,6 +121,7 @@ class OperationReport(Frozen):
     time_zone: str
     written_at: datetime = Field(description="Aware.")
     is_over: bool = Field(description="Whether the month was over when the report was written.")
+    began_at: datetime | None = Field(description="When operation began; None: it has not.")
     health_every_min: int
     labels: dict[str, EntityLabel] = Field(default_factory=dict)
     days: tuple[DayFigures, ...]
@@ -161,5 +165,10 @@ class OperationReport(Frozen):
 
     @property
     def due_nights(self) -> int:
-        """Nights whose time has come."""
-        return sum(night.state is not NightState.AHEAD for night in self.nights)
+        """Nights of operation whose time has come."""
+        return sum(night.state not in (NightState.BEFORE, NightState.AHEAD) for night in self.nights)
+
+    @property
+    def was_before(self) -> bool:
+        """Whether part of the month, or all of it, lay before operation."""
+        return any(Slot.BEFORE in day.slots for day in self.days)

@@ -65,12 +65,16 @@ class Month:
         )
 
 
-def days(month: Month, probes: Iterable[ProbeRow], *, every_min: int) -> tuple[DayFigures, ...]:
+def days(
+    month: Month, probes: Iterable[ProbeRow], *, every_min: int, began_at: datetime | None
+) -> tuple[DayFigures, ...]:
     """Availability and latency by day.
 
     A day is cut into the slots of the schedule. A slot is measured when a run in it has all availability probes, and
-    available when every run in it found all of them fine: a check that somebody starts by hand adds nothing.
+    available when every run in it found all of them fine: a check that somebody starts by hand adds nothing. Nothing
+    is expected of slots that ended before operation ``began_at``; None: it has not begun.
     """
+    began_s = math.inf if began_at is None else began_at.timestamp()
     by_run: dict[str, dict[str, ProbeRow]] = defaultdict(dict)
     for probe in probes:
         by_run[probe.run_id][probe.name] = probe
@@ -90,12 +94,14 @@ def days(month: Month, probes: Iterable[ProbeRow], *, every_min: int) -> tuple[D
                 slots[min(int((at - begin) // every_s), count - 1)].append(fine)
                 if (took_s := found[LATENCY].latency_s) is not None:
                     seconds.append(took_s)
-        ahead = [begin + (place + 1) * every_s > month.now.timestamp() for place in range(count)]
-        states = [_slot(found, is_ahead=is_ahead) for found, is_ahead in zip(slots, ahead, strict=True)]
+        states = [
+            _slot(found, ends_s=begin + (place + 1) * every_s, began_s=began_s, now_s=month.now.timestamp())
+            for place, found in enumerate(slots)
+        ]
         figures.append(
             DayFigures(
                 date=day.isoformat(),
-                expected=sum(state is not Slot.AHEAD for state in states),
+                expected=sum(state not in (Slot.BEFORE, Slot.AHEAD) for state in states),
                 measured=sum(state in (Slot.UP, Slot.DOWN) for state in states),
                 available=sum(state is Slot.UP for state in states),
                 slots=_shown(states),
@@ -112,17 +118,19 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return sorted(values)[math.ceil(share * len(values)) - 1] if values else None
 
 
-def _slot(found: Sequence[bool], *, is_ahead: bool) -> Slot:
+def _slot(found: Sequence[bool], *, ends_s: float, began_s: float, now_s: float) -> Slot:
     if found:
         return Slot.UP if all(found) else Slot.DOWN
-    return Slot.AHEAD if is_ahead else Slot.UNMEASURED
+    if ends_s > now_s:
+        return Slot.AHEAD
+    return Slot.BEFORE if ends_s <= began_s else Slot.UNMEASURED
 
 
 def _shown(states: Sequence[Slot]) -> tuple[Slot, ...]:
     """At most one cell an hour: down if anything in it was down, unmeasured if anything was and nothing was down."""
     if len(states) <= _MAX_SLOTS_SHOWN:
         return tuple(states)
-    worst = (Slot.DOWN, Slot.UNMEASURED, Slot.UP, Slot.AHEAD)
+    worst = (Slot.DOWN, Slot.UNMEASURED, Slot.UP, Slot.BEFORE, Slot.AHEAD)
     cells = []
     for cell in range(_MAX_SLOTS_SHOWN):
         part = states[cell * len(states) // _MAX_SLOTS_SHOWN : (cell + 1) * len(states) // _MAX_SLOTS_SHOWN]
@@ -130,8 +138,11 @@ def _shown(states: Sequence[Slot]) -> tuple[Slot, ...]:
     return tuple(cells)
 
 
-def nights(month: Month, runs: Sequence[RunRow]) -> tuple[NightFigures, ...]:
-    """What became of each night's check; of several in a night the last that was completed counts."""
+def nights(month: Month, runs: Sequence[RunRow], *, began_at: datetime | None) -> tuple[NightFigures, ...]:
+    """What became of each night's check; of several in a night the last that was completed counts.
+
+    None is missed on the day on which operation ``began_at``, for its night was over, or before.
+    """
     completed: dict[str, RunRow] = {}
     begun: dict[str, RunRow] = {}
     for run in runs:
@@ -139,11 +150,22 @@ def nights(month: Month, runs: Sequence[RunRow]) -> tuple[NightFigures, ...]:
         begun[day] = run
         if run.state == "completed":
             completed[day] = run
-    return tuple(_night(month, day, completed.get(day.isoformat()), begun.get(day.isoformat())) for day in month.dates)
+    return tuple(
+        _night(day.isoformat(), completed.get(day.isoformat()), begun.get(day.isoformat()))
+        or NightFigures(date=day.isoformat(), state=_without_check(month, day, began_at))
+        for day in month.dates
+    )
 
 
-def _night(month: Month, day: date, run: RunRow | None, begun: RunRow | None) -> NightFigures:
-    name = day.isoformat()
+def _without_check(month: Month, day: date, began_at: datetime | None) -> NightState:
+    begin, end = month.bounds(day)
+    if end > month.now:
+        return NightState.AHEAD  # its night may still be checked
+    return NightState.BEFORE if began_at is None or begin < began_at else NightState.MISSING
+
+
+def _night(name: str, run: RunRow | None, begun: RunRow | None) -> NightFigures | None:
+    """What a night's check found; None: there was none."""
     if run is not None:
         sources = run.summary["sources"]
         readable = [source for source in sources if not source["unreadable"]]
@@ -163,8 +185,7 @@ def _night(month: Month, day: date, run: RunRow | None, begun: RunRow | None) ->
         )
     if begun is not None:
         return NightFigures(date=name, state=NightState.BROKEN_OFF, detail=str(begun.summary.get("error", "")))
-    is_ahead = month.bounds(day)[1] > month.now  # its night may still be checked
-    return NightFigures(date=name, state=NightState.AHEAD if is_ahead else NightState.MISSING)
+    return None
 
 
 def incidents(rows: Sequence[Mapping[str, Any]]) -> tuple[IncidentFigures, ...]:
