@@ -14,6 +14,8 @@ from rollout.model.progress import Seen
 from rollout.model.verdict import Verdict
 from rollout.phases.acceptance import print_overrides
 from rollout.phases.context import PhaseContext
+from rollout.phases.integrate import print_integration
+from rollout.phases.loadtest_report import print_loadtest
 from rollout.phases.status import gathered, rollout_status
 from rollout.report.status import PhaseStatus
 
@@ -98,12 +100,7 @@ def decide(
         person=person,
         reason=reason,
         gates=gates,
-        reports=tuple(
-            path
-            for gate in gates
-            if gate.startswith("verify/")
-            for path in print_overrides(context, gate.partition("/")[2])
-        ),
+        reports=tuple(path for gate in gates for path in _printed_anew(context, gate)),
         status=next(found for found in status.phases if (found.phase, found.wave) == (step.phase.value, step.wave)),
         next=status.next,
     )
@@ -148,6 +145,16 @@ def _refuse_unfounded(step: Step, lacking: list[str], *, override: bool) -> None
             f"{step} cannot be decided go: {'; '.join(lacking)}",
             hint="repair the cause and judge again; or go by name all the same with --override",
         )
+
+
+def _printed_anew(context: PhaseContext, gate: str) -> tuple[str, ...]:
+    """Write the documents that show a gate (`gate` or `gate/wave`) anew; answers their paths."""
+    name, _, wave = gate.partition("/")
+    if name == Phase.VERIFY:
+        return print_overrides(context, wave)
+    if name == Phase.LOADTEST:
+        return print_loadtest(context)
+    return print_integration(context) if name == Phase.INTEGRATE else ()
 
 
 def _verdict(seen: Seen) -> str:

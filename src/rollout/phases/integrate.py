@@ -20,7 +20,9 @@ from rollout.integrate.stage import TAG_PREFIX, Connect, Crm, RunSync, Scenario,
 from rollout.integrate.sync import Feed, Sync, SyncFigures
 from rollout.integrate.upsert import CrmTarget
 from rollout.journal.carried import Carried
+from rollout.journal.facts import judging_summary, overrides
 from rollout.journal.leases import Lease
+from rollout.journal.store import DEFAULT_WAVE
 from rollout.journal.syncs import Syncs
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
@@ -130,12 +132,19 @@ def write_integration(context: PhaseContext) -> tuple[str, ...]:
         events=summary.events,
         gates=summary.gates,
         findings=tuple(context.journal.findings(run.run_id)),
+        overrides={gate.gate: overrides(context.journal, gate.gate) for gate in summary.gates},
     )
     folder = context.project.workspace.reports
     return tuple(
         str(write_document(folder, f"integration.{language}.html", render_integration(document, language)))
         for language in spec.project.languages
     )
+
+
+def print_integration(context: PhaseContext) -> tuple[str, ...]:
+    """Write the report anew, with what was decided since, if the run that was judged last left one."""
+    summary = judging_summary(context.journal, "integrate", DEFAULT_WAVE)
+    return write_integration(context) if summary is not None and "cells" in summary else ()
 
 
 def _play(context: PhaseContext, stage: Stage) -> list[Cell]:

@@ -24,11 +24,10 @@ from rollout.model.verdict import GateResult, Verdict, judge_gate
 from rollout.phases import loadtest_findings as told
 from rollout.phases.context import PhaseContext, Progress, shown
 from rollout.phases.loadtest_records import ENTITIES, PREFIX, LoadTestTarget, Removal, not_found, remove, target_of
-from rollout.phases.loadtest_report import write_report
+from rollout.phases.loadtest_report import GATE, write_report
 from rollout.project.gates import criteria
 from rollout.project.spec import LoadTestSection
 
-GATE = "loadtest"
 MIX: Mapping[str, int] = {
     "create_account": 4,
     "create_followup": 2,

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rollout.journal.facts import judging_summary, overrides
+from rollout.journal.store import DEFAULT_WAVE
 from rollout.model.finding import Finding
 from rollout.phases.context import PhaseContext
 from rollout.report.files import write_document
 from rollout.report.loadtest import LoadTestDocument, render_loadtest
+
+GATE = "loadtest"
 
 _TAKEN = (
     "target",
@@ -45,6 +49,7 @@ def write_report(
             "written_at": context.clock(),
             "time_zone": spec.project.time_zone,
             "findings": tuple(findings),
+            "overrides": overrides(context.journal, GATE),
             **{name: summary[name] for name in _TAKEN},
         }
     )
@@ -53,3 +58,12 @@ def write_report(
         str(write_document(folder, f"loadtest.{language}.html", render_loadtest(document, language)))
         for language in spec.project.languages
     )
+
+
+def print_loadtest(context: PhaseContext) -> tuple[str, ...]:
+    """Write the report of the test that was judged last anew, with what was decided since; answers the paths."""
+    summary = judging_summary(context.journal, GATE, DEFAULT_WAVE)
+    if summary is None or not set(_TAKEN) <= set(summary):  # that run broke off after its gate: there is no report
+        return ()
+    run_id = str(summary["run_id"])
+    return write_report(context, run_id, summary, context.journal.findings(run_id))

@@ -11,12 +11,14 @@ from rollout.assess.findings import by_severity
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding
 from rollout.model.integration import Cell, DrillEvent, DrillFigures
+from rollout.model.progress import Override
 from rollout.model.verdict import GateResult, Verdict
 from rollout.project.spec import Language
 from rollout.report.acceptance import observed, threshold
 from rollout.report.assessment import FindingRow
 from rollout.report.html import render
 from rollout.report.messages import Messages, messages
+from rollout.report.status import override_text
 
 SCENARIOS = ("lead_won", "complaint_escalated", "order_arrives", "message_once", "erp_refuses", "answer_lost")
 """Scenarios that have a name and an expectation in the catalogue."""
@@ -50,6 +52,7 @@ class IntegrationDocument(Frozen):
     events: tuple[DrillEvent, ...] = ()
     gates: tuple[GateResult, ...]
     findings: tuple[Finding, ...] = ()
+    overrides: dict[str, tuple[Override, ...]] = Field(default_factory=dict, description="By gate: who went on anyway.")
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -81,6 +84,7 @@ def render_integration(doc: IntegrationDocument, language: Language) -> str:
         findings=[FindingRow(finding, None) for finding in by_severity(list(doc.findings))],
         observed=observed,
         threshold=threshold,
+        override_text=lambda override: override_text(override, language, doc.time_zone),
     )
 
 

@@ -11,6 +11,7 @@ from rollout.assess.findings import by_severity
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding
 from rollout.model.loadtest import LoadFigures, LoadSettings
+from rollout.model.progress import Override
 from rollout.model.verdict import GateResult
 from rollout.project.spec import Language
 from rollout.report import plots
@@ -18,6 +19,7 @@ from rollout.report.acceptance import observed, threshold
 from rollout.report.assessment import FindingRow
 from rollout.report.html import render
 from rollout.report.messages import Messages, messages
+from rollout.report.status import override_text
 
 SETTINGS = ("users", "ramp_s", "hold_s")
 """Figures of `LoadSettings` that a run may change."""
@@ -43,6 +45,7 @@ class LoadTestDocument(Frozen):
     not_removed: int
     leftovers_removed: int
     findings: tuple[Finding, ...] = ()
+    overrides: tuple[Override, ...] = Field(default=(), description="Who went on in spite of the gate.")
 
     @property
     def reduced(self) -> tuple[str, ...]:
@@ -92,6 +95,7 @@ def render_loadtest(doc: LoadTestDocument, language: Language) -> str:
         mix_total=sum(doc.settings.mix.values()),
         observed=observed,
         threshold=threshold,
+        override_text=lambda override: override_text(override, language, doc.time_zone),
     )
 
 

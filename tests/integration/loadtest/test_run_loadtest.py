@@ -13,8 +13,10 @@ import pytest
 from rollout.capacity.recording import read_recording
 from rollout.connectors.base import Op, WriteRow
 from rollout.errors import ConfigError, LeaseHeld
+from rollout.journal import people
 from rollout.journal.leases import hold
 from rollout.model.verdict import Verdict
+from rollout.phases.decide import decide
 from rollout.phases.loadtest import LoadTestSummary, run_loadtest
 from rollout.phases.loadtest_records import PREFIX
 from rollout.testbed.fault_kinds import Fault
@@ -86,6 +88,11 @@ def test_fast_errors_fail_and_what_cannot_be_removed_is_told(context, crm):
     assert verdicts(summary)["mean_s"] is not Verdict.FAIL
     assert {error.kind for error in summary.figures.errors} == {"http_500"}
     assert findings(context, summary)["loadtest.not_removed"] == PREFIX
+    assert "HTTP 500" in report(summary, "zh")
+    code = people.add(context.journal, "boss")
+    given = {"go": True, "override": True, "person": "boss", "code": code, "reason": "the new host comes on Monday"}
+    assert decide(context, phase="loadtest", **given).reports == summary.reports
+    assert "the new host comes on Monday" in report(summary, "zh")
     assert "HTTP 500" in report(summary, "zh")
     context.connector("crm").delete("contact", [contact])
     context.connector("crm").delete("account", [account])

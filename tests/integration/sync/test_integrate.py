@@ -13,8 +13,10 @@ from rollout.connectors.base import Op, RowResult, WriteRow
 from rollout.connectors.crm_testbed import TestbedConnector
 from rollout.errors import ConfigError, OutcomeUnknown, UnsupportedOperation
 from rollout.integrate.upsert import Upsert
+from rollout.journal import people
 from rollout.model.integration import Cell
 from rollout.model.verdict import Verdict
+from rollout.phases.decide import decide
 from rollout.phases.integrate import IntegrateSummary, run_integrate
 from rollout.project.spec import ProjectSpec
 from rollout.testbed.fault_kinds import Fault
@@ -137,6 +139,12 @@ def test_a_message_that_is_doubled_fails(bench, monkeypatch):
     monkeypatch.setattr(TestbedConnector, "write", doubling)
     found = cell(integrate(bench), "message_once")
     assert (found.verdict, found.outcome, found.facts["found"]) == (Verdict.FAIL, "wrong_count", 2)
+
+    code = people.add(bench.context.journal, "boss")
+    given = {"go": True, "override": True, "person": "boss", "code": code, "reason": "messages are to come later"}
+    decided = decide(bench.context, phase="integrate", **given)
+    assert {Path(path).name for path in decided.reports} == {"integration.zh.html", "integration.en.html"}
+    assert all("messages are to come later" in Path(path).read_text(encoding="utf-8") for path in decided.reports)
 
 
 def test_a_sync_that_does_not_look_before_it_sends_again_shows_as_extra_in_the_drill(bench, monkeypatch):
