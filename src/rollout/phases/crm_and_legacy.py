@@ -41,7 +41,10 @@ class LegacyChanges(Frozen):
 
 
 def check_loaded(context: PhaseContext, entity: str, observed: Path) -> tuple[SourceCheck, list[Difference]]:
-    """What the CRM now makes of the records of an entity that were loaded: kept, edited by people, changed, gone."""
+    """What the CRM now makes of the records of an entity that were loaded: kept, edited by people, changed, gone.
+
+    A second record under the key of one that was loaded is extra; one record that is told twice is not.
+    """
     target_name, spec, _ = context.target("operate")
     connector = context.connector(spec.system)
     own_login = connector.own_login if isinstance(connector, Directory) else None
@@ -51,14 +54,19 @@ def check_loaded(context: PhaseContext, entity: str, observed: Path) -> tuple[So
     differences: list[Difference] = []
     with context.journal.transaction() as transaction:
         missing = set(journal.loaded_keys(transaction, entity))
+        seen: dict[str, str] = {}
         for rows in _observed(observed):
             keys = [row["_migration_key"] for row in rows if row["_migration_key"] in missing]
             bases = journal.bases(transaction, entity, keys)
             for row in rows:
                 key, who = row["_migration_key"], row["_modified_by"]
+                if seen.get(key, row["_target_id"]) != row["_target_id"]:
+                    kinds[Kind.EXTRA] += 1
+                    differences.append(_twice(source, key, who))
                 if key not in bases or key not in missing:
                     continue
                 missing.discard(key)
+                seen[key] = row["_target_id"]
                 changed = _changed(row, bases[key], record_fingerprint(sealer, entity, key))
                 if not changed:
                     kinds[Kind.OK] += 1
@@ -84,6 +92,10 @@ def check_loaded(context: PhaseContext, entity: str, observed: Path) -> tuple[So
     return SourceCheck(
         source=source, compared=sum(kinds.values()), kinds=kinds, reasons=reasons(differences)
     ), differences
+
+
+def _twice(source: str, key: str, who: str | None) -> Difference:
+    return Difference(source=source, key=key, kind=Kind.EXTRA, reason=Because.KEY_TWICE, modified_by=who or "")
 
 
 def _observed(path: Path) -> Iterator[list[dict[str, Any]]]:

@@ -117,8 +117,6 @@ def measurements(sources: Sequence[SourceCheck]) -> list[Measurement]:
     found = []
     for kind in WRONG:
         concerned = [check for check in sources if kind is not Kind.LATE or not check.source.startswith(LEGACY)]
-        if kind is Kind.EXTRA:
-            concerned = [check for check in concerned if not check.source.startswith(LEGACY)]
         unreadable = [check.source for check in concerned if check.unreadable]
         value = sum(check.kinds.get(kind, 0) for check in concerned)
         found.append(

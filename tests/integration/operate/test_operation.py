@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from openpyxl import load_workbook
 
 from rollout.connectors.base import Op, WriteRow
+from rollout.connectors.crm_testbed import TestbedConnector
 from rollout.errors import ConfigError
 from rollout.operate.incidents import Signal
 from rollout.operate.synthetic import KEY_PREFIX, new_key
@@ -193,6 +195,27 @@ def test_the_night_finds_each_kind_of_difference_with_its_reason(stage):
     assert "5 项" in alert
     assert all(change.comparable and change.detail == "the same files as then" for change in summary.legacy)
     assert Path(summary.differences).stat().st_mode & 0o077 == 0
+
+
+def test_a_loaded_customer_that_is_there_twice_is_found(stage, monkeypatch):
+    """In a CRM that does not enforce the migration key; a record that paging tells twice is no second one."""
+    carry(stage)
+    honest = TestbedConnector.read_all
+
+    def doubling(self, entity):
+        for place, record in enumerate(honest(self, entity)):
+            yield record
+            if entity == "account" and place == 0:
+                yield record
+                yield replace(record, target_id="A-999999")
+
+    monkeypatch.setattr(TestbedConnector, "read_all", doubling)
+    summary = night(stage)
+    assert summary.verdict == "FAIL"
+    assert list(differences(summary).values()) == ["extra/key_twice"]
+    (check,) = [item for item in summary.sources if item.source == "legacy:account"]
+    assert check.kinds["extra"] == 1
+    assert "sync_check:extra:legacy:account" in summary.incidents.opened
 
 
 def test_a_side_that_cannot_be_read_is_inconclusive_and_closes_nothing(stage):
