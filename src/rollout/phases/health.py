@@ -40,13 +40,13 @@ def run_health(context: PhaseContext, *, sleep: Callable[[float], None] = time.s
     """
     context.target("operate")
     with context.journal.running(PHASE) as run:
+        at = context.clock()  # as the check begins: where systems hang, it may last into the time of the next
         found = tuple(probes(context, sleep=sleep))
         with context.journal.transaction() as connection:
             Operations(context.journal.project_id).add_probes(
                 connection,
                 [
                     ProbeRow(run.run_id, probe.name, probe.ok, probe.latency_s, probe.value, probe.detail, at)
-                    for at in [context.clock()]
                     for probe in found
                 ],
             )

@@ -13,12 +13,14 @@ from openpyxl import load_workbook
 from rollout.connectors.base import Op, WriteRow
 from rollout.connectors.crm_testbed import TestbedConnector
 from rollout.errors import ConfigError
+from rollout.journal.operations import Operations
 from rollout.operate.incidents import Signal
 from rollout.operate.synthetic import KEY_PREFIX, new_key
 from rollout.phases.alerting import settle
 from rollout.phases.health import run_health
 from rollout.phases.monthly import write_monthly_report
 from rollout.phases.nightly import run_sync_check
+from rollout.phases.probes import probes
 from rollout.phases.sync import run_sync
 
 ALL_PROBES = {
@@ -105,6 +107,22 @@ def test_health_alerts_once_reminds_and_tells_of_the_recovery(day):
     later(day, minutes=10)
     assert health(day).incidents.open == 0
     assert chat(day) == []
+
+
+def test_a_check_that_hangs_counts_for_the_time_at_which_it_began(day, monkeypatch):
+    """Else the outage that made it hang would be `not measured`."""
+    begun_at = day.clock.now
+
+    def hanging(context, *, sleep):
+        found = list(probes(context, sleep=sleep))
+        later(day, minutes=12)
+        return found
+
+    monkeypatch.setattr("rollout.phases.health.probes", hanging)
+    health(day)
+    with day.context.journal.transaction() as connection:
+        operations = Operations(day.context.journal.project_id)
+        assert {row.at for row in operations.probes(connection, begun_at, day.clock.now)} == {begun_at}
 
 
 def test_a_messenger_that_fails_loses_nothing(day):
