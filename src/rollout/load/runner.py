@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from rollout.errors import DriftError
+from rollout.errors import DriftError, RolloutError
 from rollout.journal.plans import Plans, StoredRow
 from rollout.journal.rows import OpenLine
 from rollout.load.machine import RowState
@@ -53,7 +54,13 @@ class EntityLoad:
             lines[start : start + self._batch_rows] for start in range(0, len(lines), self._batch_rows)
         )
         self._run_batches(self._sender.resume, open_batches)
-        self._run_batches(self._sender.apply, self._fresh_batches(begun=begun))
+        try:
+            self._run_batches(self._sender.apply, self._fresh_batches(begun=begun))
+        except BaseException:
+            with contextlib.suppress(RolloutError):  # the first error is the one to tell; what stays open is probed
+                self._sender.finish()
+            raise
+        self._sender.finish()
 
     def _fresh_batches(self, *, begun: bool) -> Iterator[Sequence[StoredRow]]:
         scope = self._scope

@@ -2,16 +2,19 @@
 
 Order is everything here: intents are committed before the call, the answer is joined by key, what was stored is read
 back, and only then the lines are closed. Whatever happens in between leaves open intents, which the next run probes.
+A batch whose rows all landed is closed in the transaction that journals the next one's intents.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from rollout.errors import OutcomeUnknown, Retryable
 from rollout.journal import crosswalk
+from rollout.journal.engine import Connection
 from rollout.journal.plans import Plans, StoredRow
 from rollout.journal.rows import Intent, OpenLine, Outcome, remember_records
 from rollout.load.looking import Looker
@@ -42,12 +45,21 @@ class _Batch(NamedTuple):
     number: int | None
 
 
+class _Answered(NamedTuple):
+    """A batch that nothing is left to do for but to journal what became of its rows."""
+
+    number: int
+    outcomes: Sequence[Outcome]
+
+
 class Sender:
-    """Applies batches of one entity. Thread-safe: it keeps no state of its own."""
+    """Applies batches of one entity. Thread-safe. Call :meth:`finish` when there are no more."""
 
     def __init__(self, scope: LoadScope) -> None:
         self._scope = scope
         self._looker = Looker(scope)
+        self._answered: deque[_Answered] = deque()
+        """To be closed along with the next intents."""
 
     def apply(self, rows: Sequence[StoredRow]) -> list[RowState]:
         """Take fresh rows to an outcome; answers their states.
@@ -61,7 +73,27 @@ class Sender:
         first = self._looker.before(works)
         decided.extend(first.decided)
         batch = self._intend(first.send, decided)
-        return [decision.state for _, decision in decided if decision.state] + self._send_until_closed(batch)
+        # Where a rate makes the next call wait, so would the outcomes of this one.
+        may_wait = not self._scope.target.capabilities.rate_per_s
+        return [decision.state for _, decision in decided if decision.state] + self._send_until_closed(
+            batch, may_wait=may_wait
+        )
+
+    def finish(self) -> None:
+        """Close the batches that no further one came to close.
+
+        Raises:
+            LeaseHeld: Another process took over. It probes what is still open.
+        """
+        scope = self._scope
+        if not self._answered:
+            return
+        with scope.journal.transaction() as connection:
+            scope.lease.assert_fence(connection)
+            for answered in self._answered:
+                scope.states.close_batch(connection, answered.number, answered.outcomes)
+                self._remember(connection, answered.outcomes)
+        self._answered.clear()
 
     def resume(self, lines: Sequence[OpenLine]) -> list[RowState]:
         """Decide open lines by looking at the target, and send what was not stored."""
@@ -161,11 +193,22 @@ class Sender:
                 work.before_image = scope.sealer.seal(work.record.values, self._place(work, "before"))
         intents = [Intent(work.key, work.attempt, work.before_image) for work in works]
         outcomes = [self._outcome(work, decision) for work, decision in decided]
-        with scope.journal.transaction() as connection:
-            scope.lease.assert_fence(connection)
-            scope.states.decide(connection, outcomes)
-            remember_records(connection, scope.journal.project_id, scope.plan.target, scope.entity, outcomes)
-            number = scope.states.intend(connection, intents) if intents else None
+        try:
+            answered = self._answered.popleft()
+        except IndexError:
+            answered = None
+        try:
+            with scope.journal.transaction() as connection:
+                scope.lease.assert_fence(connection)
+                if answered:
+                    scope.states.close_batch(connection, answered.number, answered.outcomes)
+                scope.states.decide(connection, outcomes)
+                self._remember(connection, [*answered.outcomes, *outcomes] if answered else outcomes)
+                number = scope.states.intend(connection, intents) if intents else None
+        except BaseException:
+            if answered:
+                self._answered.append(answered)
+            raise
         now_s = scope.clock_s()
         for work in works:
             work.sent_s = now_s
@@ -173,7 +216,7 @@ class Sender:
 
     # The call and its answer
 
-    def _send_until_closed(self, batch: _Batch) -> list[RowState]:
+    def _send_until_closed(self, batch: _Batch, *, may_wait: bool = False) -> list[RowState]:
         tries = 0
         states: list[RowState] = []
         while batch.works:
@@ -188,7 +231,7 @@ class Sender:
                 round_ = self._looker.after(answered)
                 again = self._looker.probe(doubtful)
                 round_ = Round([*round_.decided, *again.decided], again.send)
-            states += self._close(round_, batch=batch.number)
+            states += self._close(round_, batch=batch.number, may_wait=may_wait)
             batch = self._next_attempt(round_.send, tries=tries, states=states, cause=cause)
         return states
 
@@ -253,19 +296,30 @@ class Sender:
 
     # Journal
 
-    def _close(self, round_: Round, *, batch: int | None) -> list[RowState]:
-        """Journal what became of a batch's rows, or of open lines (None); attempts that stored nothing are retried."""
+    def _close(self, round_: Round, *, batch: int | None, may_wait: bool = False) -> list[RowState]:
+        """Journal what became of a batch's rows, or of open lines (None); attempts that stored nothing are retried.
+
+        With ``may_wait`` a batch of which every row landed is left for the next intents to close.
+        """
         scope = self._scope
+        states = [decision.state for _, decision in round_.decided if decision.state]
         outcomes = [self._outcome(work, decision) for work, decision in round_.decided]
         outcomes += [self._outcome(work, Decision(RowState.RETRIED)) for work in round_.send]
+        if may_wait and batch is not None and not round_.send and LANDED.issuperset(states):
+            self._answered.append(_Answered(batch, outcomes))
+            return states
         with scope.journal.transaction() as connection:
             scope.lease.assert_fence(connection)
             if batch is None:
                 scope.states.close(connection, outcomes)
             else:
                 scope.states.close_batch(connection, batch, outcomes)
-            remember_records(connection, scope.journal.project_id, scope.plan.target, scope.entity, outcomes)
-        return [decision.state for _, decision in round_.decided if decision.state]
+            self._remember(connection, outcomes)
+        return states
+
+    def _remember(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
+        scope = self._scope
+        remember_records(connection, scope.journal.project_id, scope.plan.target, scope.entity, outcomes)
 
     def _outcome(self, work: Work, decision: Decision) -> Outcome:
         assert decision.state is not None
