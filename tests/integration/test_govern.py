@@ -180,7 +180,8 @@ def test_a_no_go_keeps_the_next_wave_closed_by_name(piloted: Bench) -> None:
 
 
 def test_a_wrong_code_a_stranger_or_no_reason_decide_nothing(piloted: Bench) -> None:
-    for values in ({"code": "wrong"}, {"person": "nobody"}, {"reason": "  "}):
+    wrong = ({"code": "wrong"}, {"person": "nobody"}, {"reason": "  "}, {"reason": "a\0b"}, {"reason": "\udcff"})
+    for values in (*wrong, {"person": "\0"}, {"code": "\udcff"}):
         with pytest.raises(ApprovalError):
             piloted.decide("pilot", **values)
     assert piloted.of("pilot").state == "waiting"

@@ -99,11 +99,16 @@ class _Derivation:
         if decision is not None and not decision.is_go:
             return False
         if decision is not None and decision.is_override:
-            return True
+            return not self._stopped_since(step, decision)
         if step.phase in DECISIONS:
             return decision is not None and all(map(self._accepted, requirements(self._project, step)))
         judged = [latest_judgement(self._facts.judgements, gate) for gate in gates_of(step)]
         return all(found is not None and found.verdict is Verdict.PASS for found in judged)
+
+    def _stopped_since(self, step: Step, decision: Decision) -> bool:
+        """Whether somebody said no-go to what a decision rests on, after it: an override is of what was known then."""
+        about = [self._in_force(found) for found in requirements(self._project, step)]
+        return any(found is not None and not found.is_go and found.seq > decision.seq for found in about)
 
     def _gates(self, step: Step) -> tuple[GateState, ...]:
         found = []

@@ -33,7 +33,7 @@ def add(journal: Journal, name: str, *, replace: bool = False) -> str:
     Raises:
         ConfigError: Somebody is called so already, and nobody asked to replace their code.
     """
-    if not name.strip():
+    if not name.strip() or not _can_be_kept(name):
         raise ConfigError("a person needs a name", hint="rollout people add NAME")
     code = "-".join("".join(secrets.choice(ALPHABET) for _ in range(5)) for _ in range(3))
     salt = os.urandom(16)
@@ -82,8 +82,19 @@ def revoke(journal: Journal, name: str) -> None:
         audit_trail.append(connection, journal.project_id, _os_user(), "people.revoked", name, {})
 
 
+def sign(journal: Journal, name: str, code: str, reason: str) -> None:
+    """Raise ApprovalError unless the code is that person's, and there is a reason that can be kept."""
+    if not reason.strip():
+        raise ApprovalError("a reason is needed: it is kept and printed", hint="say why in a sentence")
+    if not _can_be_kept(reason):
+        raise ApprovalError("the reason holds characters that cannot be kept", hint="write it in UTF-8, as plain text")
+    check(journal, name, code)
+
+
 def check(journal: Journal, name: str, code: str) -> None:
     """Raise ApprovalError unless the code is that person's."""
+    if not _can_be_kept(name + code):
+        raise ApprovalError("name or code hold characters that nobody's have", hint="write them in UTF-8")
     where = (person.c.project_id == journal.project_id, person.c.name == name, person.c.revoked_at.is_(None))
     with journal.transaction() as connection:
         row = connection.execute(select(person).where(*where).with_for_update()).first()
@@ -101,6 +112,11 @@ def check(journal: Journal, name: str, code: str) -> None:
             f"'{name}' and the code do not belong together",
             hint="check the name with `rollout people list`; `rollout people add NAME --replace` replaces a lost code",
         )
+
+
+def _can_be_kept(text: str) -> bool:
+    """Whether PostgreSQL takes it: no NUL, and no bytes that the terminal's encoding could not read."""
+    return "\0" not in text and text.encode(errors="replace").decode() == text
 
 
 def _hash(code: str, salt: bytes) -> bytes:

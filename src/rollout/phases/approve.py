@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollout.errors import ApprovalError, ConfigError
+from rollout.errors import ConfigError
 from rollout.journal import audit_trail, people
 from rollout.journal.plans import Plans
 from rollout.model.base import Frozen
@@ -29,9 +29,7 @@ def approve(
     """
     target_name, _, _ = context.target("plan")
     journal, plans = context.journal, Plans(context.journal.project_id)
-    if not reason.strip():
-        raise ApprovalError("an approval needs a reason", hint="say in a sentence why this plan is right")
-    people.check(journal, person, code)
+    people.sign(journal, person, code, reason)
     with journal.transaction() as connection:
         plan = plans.get(connection, plan_id) if plan_id else plans.latest(connection, target_name, ("proposed",))
         if plan is None:

@@ -67,11 +67,9 @@ def decide(
     """
     project = outline(context.project.spec)
     step = _step(project, phase, wave)
-    if not reason.strip():
-        raise ApprovalError("a decision needs a reason", hint="say in a sentence why")
     if override and not go:
         raise ConfigError("a no-go overrides nothing", hint="leave --override out")
-    people.check(context.journal, person, code)
+    people.sign(context.journal, person, code, reason)
     known = gathered(context)
     states = {found.step: found for found in derive(project, known)}
     if step.phase is Phase.VERIFY and states[step].verdict is None:

@@ -286,6 +286,23 @@ def test_an_override_of_the_pilot_opens_the_next_wave_in_spite_of_what_failed_be
     assert diary.next() == "integrate failed"  # go-live rests on it again
 
 
+@pytest.mark.parametrize("override", [True, False])
+def test_a_later_no_go_to_what_a_go_rests_on_ends_it(override):
+    diary = Diary()
+    diary.piloted()
+    if override:
+        diary.measure("integrate", Verdict.FAIL)
+    diary.decide(PILOT, override=override)
+    diary.wave("rest")
+    diary.decide(GOLIVE, override=override)
+    assert (diary.of("pilot").state, diary.of("golive").state) == (State.DONE, State.DONE)
+    diary.decide(Step(phase=Phase.INTEGRATE), go=False)
+    assert (diary.of("pilot").state, diary.of("golive").state) == (State.BLOCKED, State.BLOCKED)
+    assert diary.next() == "integrate no_go"
+    diary.decide(PILOT, override=True)  # known then
+    assert (diary.of("pilot").state, diary.of("golive").state) == (State.DONE, State.BLOCKED)
+
+
 def test_a_newer_cleansing_makes_plan_load_and_verification_stale_but_not_a_decision_that_was_taken():
     diary = Diary()
     diary.piloted()
@@ -407,6 +424,10 @@ def test_nothing_is_done_on_judgements_that_do_not_carry_it_and_no_wave_opens_wi
                 latest = [d for d in diary.facts.decisions if d.phase == found.step.phase.value][-1]
                 assert latest.is_go
                 assert latest.gates == seen_now(TWO, diary.facts, found.step)
+                for step in requirements(TWO, found.step):
+                    about = [d for d in diary.facts.decisions if (d.phase, d.wave) == (step.phase, step.journal_wave)]
+                    stopped = about and not about[-1].is_go and about[-1].gates == seen_now(TWO, diary.facts, step)
+                    assert not (stopped and about[-1].seq > latest.seq), f"{found.step} is done after a no-go to {step}"
         assert diary.of("operate").state is State.BLOCKED or diary.of("golive").state is State.DONE
 
 
