@@ -57,6 +57,19 @@ def test_an_order_committed_late_with_an_early_time_is_not_missed(bench):
     assert len(bench.held()) == 2
 
 
+@pytest.mark.parametrize("overlap_s", [0, 300])
+def test_an_order_dated_in_the_future_hides_none_that_follow(bench, make_bench, overlap_s):
+    """One wrong clock, once, must not keep the sync from every order until then."""
+    bench = make_bench(with_sync(bench, "orders", overlap_s=overlap_s))
+    bench.put_late(1, seconds_ago=-3600 * 24 * 365)
+    assert bench.sync("orders").syncs["orders"].created == 1
+    for number in (2, 3):
+        bench.erp.put("orders", [bench.order(number, amount="-0")])
+        figures = bench.sync("orders").syncs["orders"]
+        assert (figures.created, figures.updated, figures.stopped) == (1, 0, None)
+    assert len(bench.held()) == 3
+
+
 def test_without_overlap_it_would_be_missed(bench, make_bench):
     """The mutant of the test above: what the overlap is for."""
     bench = make_bench(with_sync(bench, "orders", overlap_s=0))

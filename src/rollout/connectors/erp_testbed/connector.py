@@ -47,7 +47,11 @@ class ErpTestbedOptions(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class _Cursor:
-    """Where to read on, and the latest change ever read: overlaps are counted back from that, so that none add up."""
+    """Where to read on, and the latest change ever read: overlaps are counted back from that, so that none add up.
+
+    A change that claims to be of the future is carried and never counts as the latest: it would hide all that follow
+    until its time has come.
+    """
 
     at: datetime | None = None
     after: str = ""
@@ -84,6 +88,7 @@ class ErpTestbedConnector:
         options: See `ErpTestbedOptions`. Raises ConfigError when they are wrong.
         base_dir: Unused; all connectors are constructed alike.
         sleep: Waits between attempts of a read, seconds.
+        now: Tells which changes cannot have happened yet. Aware.
     """
 
     def __init__(
@@ -93,8 +98,10 @@ class ErpTestbedConnector:
         options: Mapping[str, Any],
         base_dir: Path,
         sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         del base_dir
+        self._now = now
         given = validated(ErpTestbedOptions, name, options)
         self.name = name
         self.capabilities = Capabilities(call_timeout_s=given.timeout_s)
@@ -155,9 +162,12 @@ class ErpTestbedConnector:
             has_more = bool(answer["has_more"])
         if not records:
             return ChangePage((), start.text(), has_more=False)
-        last = records[-1]
-        seen = max(last.changed_at, start.seen) if start.seen else last.changed_at
-        return ChangePage(records, _Cursor(last.changed_at, last.source_id, seen).text(), has_more)
+        last, now = records[-1], self._now()
+        happened = [record.changed_at for record in records if record.changed_at <= now]
+        seen = max(filter(None, [*happened, start.seen]), default=None)
+        if has_more or last.changed_at <= now:
+            return ChangePage(records, _Cursor(last.changed_at, last.source_id, seen).text(), has_more)
+        return ChangePage(records, _Cursor(seen, "", seen).text(), has_more)
 
     # --- Scripted ---
 
@@ -212,4 +222,5 @@ def _canonical(kind: FieldType, value: Any) -> str | None:
     if kind is not FieldType.DECIMAL:
         return str(value)
     plain = f"{Decimal(str(value)):f}"
-    return plain.rstrip("0").rstrip(".") if "." in plain else plain
+    plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
+    return "0" if plain == "-0" else plain
