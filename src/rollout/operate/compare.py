@@ -104,7 +104,7 @@ def compare(
         ), known AS (
             SELECT j.*, k.changed_at AS carried_at, l.reason AS letter,
                 coalesce(j.source_at <= k.changed_at, false) AS was_carried,
-                j.source_at > $now - $late AS is_fresh,
+                j.source_at > $now - $late AND j.source_at < $now + $late AS is_fresh,
                 coalesce($last_run < j.source_at, true) AS awaits_run
             FROM joined j LEFT JOIN carried k ON j.record = k.key LEFT JOIN letters l ON j.record = l.key
         )

@@ -50,6 +50,8 @@ HELD = ("k", "migration", "1", "a")
         ({"feed": [ORDER], "crm": [], "last_run_at": OLD - timedelta(1)}, {"k": "late/sync_not_run"}),
         ({"feed": [ORDER], "crm": [], "last_run_at": None}, {"k": "late/sync_not_run"}),
         ({"feed": [("k", LATELY, None, "1", "a")], "last_run_at": OLD}, {"k": "in_flight/"}),
+        # Dated in the future: on its way for years, or lost.
+        ({"feed": [("k", NOW + timedelta(days=900), None, "1", "a")]}, {"k": "late/sync_not_run"}),
         ({"feed": [("k", LATELY, None, "2", "a")], "crm": [HELD], "carried": [("k", OLD)]}, {"k": "in_flight/"}),
         ({"crm": [HELD]}, {"k": "extra/not_in_source"}),
         ({"crm": [HELD], "carried": [("k", OLD)]}, {"k": "extra/gone_from_source"}),
