@@ -9,11 +9,7 @@ KILLS = 20
 
 
 def test_a_load_that_is_killed_twenty_times_ends_with_no_duplicate_and_no_loss(make_rollout):
-    rollout = make_rollout(
-        edit=lambda text: text.replace(
-            "    phases: [plan, load, verify]\n", "    phases: [plan, load, verify]\n    batch_rows: 1\n"
-        )
-    )
+    rollout = make_rollout(edit=_row_by_row)
     plan = rollout.plan()
     to_create = {name: entity["create"] for name, entity in plan["entities"].items()}
     planned = sum(to_create.values())
@@ -32,6 +28,12 @@ def test_a_load_that_is_killed_twenty_times_ends_with_no_duplicate_and_no_loss(m
             assert summary["entities"][entity]["created"] == expected
             assert client.get(f"/api/{entity}/count").json()["count"] == expected
     assert rollout.query("SELECT count(*) FROM row_line WHERE state IN ('intent', 'unknown')") == [(0,)]
+
+
+def _row_by_row(text: str) -> str:
+    """A project file with one row a call, so that there is something to kill between any two."""
+    assert text.count("  test:\n    system: crm\n") == 1
+    return text.replace("  test:\n    system: crm\n", "  test:\n    system: crm\n    batch_rows: 1\n")
 
 
 def _kill_behind(rollout, rows: int, delay_s: float) -> None:
