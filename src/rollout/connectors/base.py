@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
-
-import pandas as pd
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from rollout.mapping.spec import SourceSpec
 from rollout.model.entity import TargetSchema, Values
 from rollout.model.finding import Finding
 from rollout.model.target import Capabilities, Op, RowResult, RowStatus, TargetRecord, WriteRow
+
+if TYPE_CHECKING:  # a second to import, which only what reads sources should pay
+    import pandas as pd
 
 __all__ = [
     "Capabilities",

@@ -11,9 +11,8 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pydantic import Field, ValidationError, model_validator
 
 from rollout.errors import ConfigError
@@ -43,6 +42,9 @@ from rollout.mapping.transforms_text import (
 from rollout.mapping.transforms_values import DateArgs, NumberArgs, boolean, date_, datetime_, decimal, integer
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldType
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ValueMapArgs(Frozen):

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rollout.model.base import Frozen
+
+if TYPE_CHECKING:  # a second to import, which checking a mapping should not cost
+    import pandas as pd
 
 Scalar = Callable[[str], tuple[str | None, str | None]]
 """One cell in; its canonical text and a reason code out. See `Coded`."""
@@ -96,6 +98,8 @@ def to_arrow(values: pd.Series[Any]) -> Any:
 
 def to_series(array: Any, index: pd.Index[Any] | None = None, name: Any = None) -> pd.Series[Any]:
     """An Arrow array as a pandas Series, without a copy."""
+    import pandas as pd  # noqa: PLC0415 - see above
+
     return pd.Series(pd.arrays.ArrowExtensionArray(array), index=index, name=name)
 
 

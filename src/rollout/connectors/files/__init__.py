@@ -12,14 +12,12 @@ from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from pydantic import ValidationError
 
 from rollout.connectors.base import Capabilities, FileFingerprint, SourceChunk
 from rollout.connectors.files.delimited import open_csv
 from rollout.connectors.files.guard import is_workbook
-from rollout.connectors.files.table import Part, Table, Unreadable
+from rollout.connectors.files.table import Part, Table
 from rollout.connectors.files.workbook import open_sheets
 from rollout.errors import ConfigError, UnsupportedOperation
 from rollout.mapping.spec import SourceSpec
@@ -168,6 +166,8 @@ class FilesConnector:
 
 
 def _chunks(table: Table, chunk_rows: int, passed: list[Finding]) -> Iterator[SourceChunk]:
+    from rollout.connectors.files.frames import chunk  # noqa: PLC0415 - pandas is only wanted by who reads
+
     findings = [*passed, *table.findings]
     rows = 0
     # One part is held back: what only the whole file shows goes with its last rows.
@@ -177,12 +177,12 @@ def _chunks(table: Table, chunk_rows: int, passed: list[Finding]) -> Iterator[So
         if held is None:
             held = part
         elif part.rows.num_rows or part.unreadable:
-            yield _chunk(held, table, findings)
+            yield chunk(held, table, findings)
             held, findings = part, []
         else:
             findings = [*findings, *part.findings]
     if held is not None:
-        yield _chunk(held, table, [*findings, *_no_rows(table, rows)])
+        yield chunk(held, table, [*findings, *_no_rows(table, rows)])
 
 
 def _where(table: Table) -> str:
@@ -201,27 +201,3 @@ def _no_rows(table: Table, rows: int) -> list[Finding]:
             hint="make sure that the export was complete",
         )
     ]
-
-
-def _chunk(part: Part, table: Table, findings: list[Finding]) -> SourceChunk:
-    return SourceChunk(
-        frame=_placed(part.rows.to_pandas(), table, part.lines),
-        findings=[*findings, *part.findings],
-        unreadable=_unreadable(part.unreadable, table) if part.unreadable else None,
-        file=table.label,
-        sheet=table.sheet,
-    )
-
-
-def _placed(frame: pd.DataFrame, table: Table, lines: Any) -> pd.DataFrame:
-    """The frame with `_file`, `_sheet` and `_line`."""
-    return frame.assign(
-        _file=pd.array([table.label], dtype="str").repeat(len(frame)),
-        _sheet=pd.array([table.sheet], dtype="str").repeat(len(frame)),
-        _line=np.asarray(lines, np.int64),
-    )
-
-
-def _unreadable(rows: list[Unreadable], table: Table) -> pd.DataFrame:
-    frame = pd.DataFrame({"raw": [row.raw for row in rows], "reason": [row.reason for row in rows]}, dtype="str")
-    return _placed(frame, table, [row.line for row in rows])
