@@ -118,6 +118,15 @@ def test_fewer_users_than_the_gate_asks_fail_and_the_report_says_that_less_was_r
     assert "少于要求" in report(summary, "zh")
 
 
+def test_a_shorter_hold_than_the_project_asks_never_passes(context):
+    summary = run_loadtest(context, hold_s=1.5)
+
+    assert summary.verdict is Verdict.INCONCLUSIVE
+    assert summary.figures.complete
+    assert all("hold_s 1.5 instead of 2" in result.detail for result in summary.gate.criteria)
+    assert context.journal.latest_run("loadtest").summary["verdict"] == "INCONCLUSIVE"
+
+
 def test_a_test_that_is_cut_short_decides_nothing_and_still_cleans_up(context):
     before = set(context.project.workspace.loadtests.glob("*.jsonl"))
 
