@@ -177,6 +177,8 @@ def test_a_no_go_keeps_the_next_wave_closed_by_name(piloted: Bench) -> None:
     assert piloted.of("pilot").state == "no_go"
     with pytest.raises(ApprovalError, match="the sales team is not trained"):
         require(piloted.context, "plan", "rest")
+    with pytest.raises(ApprovalError, match=r"; pilot is no go → "):  # not "is PASS", as its gates are
+        piloted.decide("golive")
 
 
 def test_a_wrong_code_a_stranger_or_no_reason_decide_nothing(piloted: Bench) -> None:

@@ -7,7 +7,7 @@ from pydantic import Field
 from rollout.errors import ApprovalError, ConfigError
 from rollout.govern.derive import derive, seen_now
 from rollout.govern.sequence import DECISIONS, GATED, Outline, Phase, Step, outline, requirements
-from rollout.govern.states import SETTLED, StepState
+from rollout.govern.states import SETTLED, State, StepState
 from rollout.journal import decisions, people
 from rollout.model.base import Frozen
 from rollout.model.progress import Seen
@@ -128,11 +128,13 @@ def _lacking(project: Outline, step: Step, states: dict[Step, StepState], gates:
     if step.phase in GATED:
         return [f"{name} {_verdict(seen)}" for name, seen in gates.items() if seen.verdict is not Verdict.PASS]
     asked = [states[found] for found in requirements(project, step)]
-    return [
-        f"{found.step} is {found.verdict.value if found.verdict else found.state.value}"
-        for found in asked
-        if found.state not in SETTLED
-    ]
+    return [f"{found.step} is {_where(found)}" for found in asked if found.state not in SETTLED]
+
+
+def _where(found: StepState) -> str:
+    """A verdict that holds a phase up, or the phase's state: gates that pass are not what keeps it from being done."""
+    judged = found.step.phase in GATED and found.verdict not in {None, Verdict.PASS} and found.state is not State.NO_GO
+    return str(found.verdict) if judged else found.state.value.replace("_", " ")
 
 
 def _refuse_unfounded(step: Step, lacking: list[str], *, override: bool) -> None:

@@ -16,7 +16,7 @@ from rollout.mapping.transforms import compile_steps, value_map_files
 from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.finding import Finding
 from rollout.project.gates import METRICS
-from rollout.project.spec import NAME, EntitySpec, PhaseName, ProjectSpec
+from rollout.project.spec import NAME, EntitySpec, PhaseName, ProjectSpec, WaveSpec
 from rollout.project.yamlfile import Document, Place
 
 
@@ -121,25 +121,32 @@ def _waves(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
         if not wave.where and not is_last:
             told = f"wave '{wave.name}' has no filter and takes everything; '{names[index + 1]}' would stay empty"
             yield document.error("project.wave_all", told, place, hint="add `where`, or move this wave to the end")
-        for name, fields in wave.where.items():
-            here: Place = (*place, "where", name)
-            yield from _known(document, name, spec.entities, "entity", here, "project")
-            entity = spec.entities.get(name)
-            for field, values in fields.items() if entity else ():
-                kind = f"field of '{name}'"
-                yield from _known(document, field, _fields(entity), kind, (*here, field), "project")
-                if field in _fields(entity) and _fields(entity)[field].references:
-                    told = f"'{field}' refers to another record: it holds no value that a filter could name"
-                    hint = "filter the entity it refers to; records follow those they refer to"
-                    yield document.error("project.wave_reference", told, (*here, field), hint=hint)
-                    continue
-                if not values:
-                    told = f"wave '{wave.name}' names no value of '{field}': it would take no record"
-                    yield document.error("project.wave_empty", told, (*here, field), hint="list the values it takes")
-                picklist = _fields(entity)[field].picklist if field in _fields(entity) else ()
-                for value in sorted(set(values) - set(picklist)) if picklist else ():
-                    told = f"'{value}' is not in the pick-list of '{field}': no record can have it"
-                    yield document.error("project.wave_value", told, (*here, field), hint=", ".join(picklist))
+        yield from _filter(spec, document, wave, place)
+
+
+def _filter(spec: ProjectSpec, document: Document, wave: WaveSpec, place: Place) -> Iterator[Finding]:
+    for name, fields in wave.where.items():
+        here: Place = (*place, "where", name)
+        yield from _known(document, name, spec.entities, "entity", here, "project")
+        entity = spec.entities.get(name)
+        if not fields:
+            told = f"wave '{wave.name}' names no field of '{name}': it would take every record"
+            yield document.error("project.wave_empty", told, here, hint="name the fields and values it takes")
+        for field, values in fields.items() if entity else ():
+            kind = f"field of '{name}'"
+            yield from _known(document, field, _fields(entity), kind, (*here, field), "project")
+            if field in _fields(entity) and _fields(entity)[field].references:
+                told = f"'{field}' refers to another record: it holds no value that a filter could name"
+                hint = "filter the entity it refers to; records follow those they refer to"
+                yield document.error("project.wave_reference", told, (*here, field), hint=hint)
+                continue
+            if not values:
+                told = f"wave '{wave.name}' names no value of '{field}': it would take no record"
+                yield document.error("project.wave_empty", told, (*here, field), hint="list the values it takes")
+            picklist = _fields(entity)[field].picklist if field in _fields(entity) else ()
+            for value in sorted(set(values) - set(picklist)) if picklist else ():
+                told = f"'{value}' is not in the pick-list of '{field}': no record can have it"
+                yield document.error("project.wave_value", told, (*here, field), hint=", ".join(picklist))
 
 
 def _operation(spec: ProjectSpec, document: Document) -> Iterator[Finding]:

@@ -109,6 +109,7 @@ PROJECT_FAULTS = [
     ("version: 1", WAVES.format("{acount: {region: [华东]}}}, {name: b"), "project.entity_unknown", "waves:", "did you mean 'account'"),
     ("version: 1", WAVES.format("{account: {regoin: [华东]}}}, {name: b"), "project.field_unknown", "waves:", "did you mean 'region'"),
     ("version: 1", WAVES.format("{account: {region: [East]}}}, {name: b"), "project.wave_value", "waves:", "no record can have it"),
+    ("version: 1", WAVES.format("{account: {}}}, {name: b"), "project.wave_empty", "waves:", "names no field of 'account'"),
     ("version: 1", WAVES.format("{account: {region: []}}}, {name: b"), "project.wave_empty", "waves:", "names no value of 'region'"),
     ("version: 1", WAVES.format("{contact: {account: [K1]}}}, {name: b"), "project.wave_reference", "waves:", "refers to another record"),
     ("version: 1", "version: 1\nwaves: []", "project.invalid_value", "waves:", "at least 1"),
