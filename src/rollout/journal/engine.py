@@ -15,6 +15,7 @@ from rollout.errors import ConfigError, Retryable
 
 __all__ = [
     "ANY_TEXT",
+    "TEXT_ARRAY",
     "Connection",
     "analyze",
     "connect",
@@ -89,7 +90,9 @@ def _driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
     return driver
 
 
-ANY_TEXT = "ANY(ARRAY(SELECT json_array_elements_text(%s::json)))"
+TEXT_ARRAY = "ARRAY(SELECT json_array_elements_text(%s::json))"
+"""SQL: the texts in a parameter made by :func:`texts`, in their order."""
+ANY_TEXT = f"ANY({TEXT_ARRAY})"
 """SQL: any of the texts in a parameter made by :func:`texts`."""
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from rollout.errors import Fatal
 from rollout.journal import schema
-from rollout.journal.engine import ANY_TEXT, analyze, driver_cursor, texts
+from rollout.journal.engine import ANY_TEXT, TEXT_ARRAY, analyze, driver_cursor, texts
 
 STEP = 1
 """All rows load in one step so far; deferred look-ups will be the second."""
@@ -66,10 +66,20 @@ class RowStates:
 
     def intend(self, connection: Connection, intents: Sequence[Intent]) -> int:
         """Journal a batch's intents; answers the batch's number. The caller commits before it calls the target."""
+        images = [intent.before_image for intent in intents]
         inserted = driver_cursor(connection).execute(
             "INSERT INTO open_batch (plan_id, entity, step, run_id, intent_at, migration_keys, attempts, before_images)"
-            " VALUES (%s, %s, %s, %s, clock_timestamp(), %b::text[], %b::int[], %b::bytea[]) RETURNING batch",
-            (self.plan_id, self.entity, STEP, self._run_id, *map(list, zip(*intents, strict=True))),
+            f" VALUES (%s, %s, %s, %s, clock_timestamp(), {TEXT_ARRAY}, {TEXT_ARRAY}::int[], %b::bytea[])"
+            " RETURNING batch",
+            (
+                self.plan_id,
+                self.entity,
+                STEP,
+                self._run_id,
+                texts(intent.migration_key for intent in intents),
+                texts(str(intent.attempt) for intent in intents),
+                images if any(images) else [],  # whoever reads the line finds NULL for what is not there
+            ),
         )
         return cast("tuple[int]", inserted.fetchone())[0]
 
@@ -153,12 +163,37 @@ def rows_written(connection: Connection) -> None:
     analyze(connection, schema.row_state, schema.target_record)
 
 
+def knows_records(connection: Connection, project_id: str, target: str, entity: str) -> bool:
+    """Whether any record of an entity is remembered."""
+    known = driver_cursor(connection).execute(
+        "SELECT EXISTS (SELECT FROM target_record WHERE project_id = %s AND target = %s AND entity = %s)",
+        (project_id, target, entity),
+    )
+    return cast("tuple[bool]", known.fetchone())[0]
+
+
 def remember_records(
-    connection: Connection, project_id: str, target: str, entity: str, outcomes: Sequence[Outcome]
+    connection: Connection,
+    project_id: str,
+    target: str,
+    entity: str,
+    outcomes: Sequence[Outcome],
+    *,
+    all_new: bool = False,
 ) -> None:
-    """Write the crosswalk's last leg for rows that are in the target; bases grow field by field."""
+    """Write the crosswalk's last leg for rows that are in the target; bases grow field by field.
+
+    ``all_new`` says that none of these records is remembered yet: they take the quicker way in.
+    """
     known = [outcome for outcome in outcomes if outcome.target_id and outcome.base is not None]
     if not known:
+        return
+    if all_new:
+        with driver_cursor(connection).copy(_COPY_RECORDS) as copy:
+            copy.set_types(_RECORD_TYPES)
+            for outcome in known:
+                base = _JSONB_VERSION + orjson.dumps(outcome.base)
+                copy.write_row((project_id, target, entity, outcome.migration_key, outcome.target_id, base))
         return
     driver_cursor(connection).execute(
         "INSERT INTO target_record (project_id, target, entity, migration_key, target_id, base)"
@@ -187,6 +222,13 @@ def merge_bases(
     )
     return dict(cast("list[tuple[str, dict[str, str]]]", rows.fetchall()))
 
+
+_COPY_RECORDS = (
+    "COPY target_record (project_id, target, entity, migration_key, target_id, base) FROM STDIN (FORMAT BINARY)"
+)
+_RECORD_TYPES = ["text", "text", "text", "text", "text", "bytea"]
+_JSONB_VERSION = b"\x01"
+"""What a jsonb value begins with in the binary format; JSON text follows."""
 
 _COPY_LINES = (
     "COPY row_state (plan_id, entity, step, run_id, intent_at, ended_at, migration_key, attempt, state, digest,"

@@ -16,7 +16,7 @@ from rollout.errors import OutcomeUnknown, Retryable
 from rollout.journal import crosswalk
 from rollout.journal.engine import Connection
 from rollout.journal.plans import Plans, StoredRow
-from rollout.journal.rows import Intent, OpenLine, Outcome, remember_records
+from rollout.journal.rows import Intent, OpenLine, Outcome, knows_records, remember_records
 from rollout.load.looking import Looker
 from rollout.load.machine import LANDED, Decision, RowState
 from rollout.load.plan import Action, PlannedRow, Reference
@@ -60,6 +60,9 @@ class Sender:
         self._looker = Looker(scope)
         self._answered: deque[_Answered] = deque()
         """To be closed along with the next intents."""
+        with scope.journal.transaction() as connection:
+            # A plan has a key once, and we hold the lease: what nobody remembers now, only its one row will.
+            self._all_new = not knows_records(connection, scope.journal.project_id, scope.plan.target, scope.entity)
 
     def apply(self, rows: Sequence[StoredRow]) -> list[RowState]:
         """Take fresh rows to an outcome; answers their states.
@@ -319,7 +322,14 @@ class Sender:
 
     def _remember(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
         scope = self._scope
-        remember_records(connection, scope.journal.project_id, scope.plan.target, scope.entity, outcomes)
+        remember_records(
+            connection,
+            scope.journal.project_id,
+            scope.plan.target,
+            scope.entity,
+            outcomes,
+            all_new=self._all_new,
+        )
 
     def _outcome(self, work: Work, decision: Decision) -> Outcome:
         assert decision.state is not None
