@@ -14,7 +14,8 @@ from rollout.testbed.tables import TABLES, history
 from rollout.testbed.validation import write_value
 
 
-def _record(entity: Entity, row: RowMapping) -> Record:
+def record(entity: Entity, row: RowMapping) -> Record:
+    """A row of its table as the API shows it."""
     # Built of what the database holds, so there is nothing to validate once more.
     return Record.model_construct(
         id=format_id(entity, row["id"]),
@@ -28,7 +29,7 @@ def _record(entity: Entity, row: RowMapping) -> Record:
 
 
 def _records(connection: Connection, entity: Entity, statement: Select[Any]) -> list[Record]:
-    return [_record(entity, row) for row in connection.execute(statement).mappings()]
+    return [record(entity, row) for row in connection.execute(statement).mappings()]
 
 
 def by_keys(connection: Connection, entity: Entity, keys: Sequence[str]) -> list[Record]:

@@ -89,6 +89,8 @@ def read_value(field: Field, raw: Json) -> Stored:
 
 def write_value(field: Field, value: Stored) -> Json:
     """A column's value as JSON. Decimals are strings, so that no digit is lost on the way."""
+    if value is None or isinstance(value, str):  # most are
+        return value
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):  # before date: every datetime is one

@@ -63,7 +63,7 @@ def write_rows(
     """
     try:
         with transaction(engine) as connection:
-            done = _Batch(connection, entity, by).store(rows)
+            done = _Batch(connection, entity, by, return_records=return_records).store(rows)
             return _with_records(connection, entity, done) if return_records else done
     except (IntegrityError, DataError, Refused):
         with transaction(engine) as connection:
@@ -72,8 +72,14 @@ def write_rows(
 
 
 def _with_records(connection: Connection, entity: Entity, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Read the records anew, behind the rules, which may have changed them once more."""
-    stored = {done.id: parse_id(entity, done.id) for done in outcomes if done.problem is None and done.id}
+    """Read the records that are not told yet, behind the rules, which may have changed them once more."""
+    stored = {
+        done.id: parse_id(entity, done.id)
+        for done in outcomes
+        if done.problem is None and done.id and done.record is None
+    }
+    if not stored:
+        return list(outcomes)
     numbers = [number for number in stored.values() if number is not None]
     records = {record.id: record for record in reading.by_ids(connection, entity, numbers)}
     return [replace(done, record=records.get(done.id)) if done.id in stored else done for done in outcomes]
@@ -110,7 +116,7 @@ def _refused_by_database(row: Row, error: IntegrityError | DataError) -> Outcome
 class _Batch:
     """Stores rows in the transaction of ``connection``."""
 
-    def __init__(self, connection: Connection, entity: Entity, by: str) -> None:
+    def __init__(self, connection: Connection, entity: Entity, by: str, *, return_records: bool = False) -> None:
         self._connection = connection
         self._entity = entity
         self._table = TABLES[entity.name]
@@ -118,6 +124,8 @@ class _Batch:
         self._outcomes: dict[int, Outcome] = {}
         self._history: list[dict[str, Any]] = []
         self._has_rules = linkage.concerns(entity)
+        # What rules may still change must be read behind them.
+        self._tells_created = return_records and not self._has_rules
         self._changes: list[linkage.Change] = []
 
     def store(self, rows: Sequence[Row]) -> list[Outcome]:
@@ -176,15 +184,17 @@ class _Batch:
         order = sorted(values, key=lambda index: rows[index].key or "")
         parameters = [{**values[index], "migration_key": rows[index].key, "modified_by": self._by} for index in order]
         statement = insert(self._table).on_conflict_do_nothing(index_elements=["migration_key"])
-        returning = statement.returning(self._table.c.migration_key, self._table.c.id)
-        stored = {row.migration_key: row.id for row in self._connection.execute(returning, parameters)}
+        columns = self._table.c if self._tells_created else (self._table.c.migration_key, self._table.c.id)
+        inserted = self._connection.execute(statement.returning(*columns), parameters).mappings()
+        stored = {row["migration_key"]: row for row in inserted}
         lost = [rows[index].key for index in order if rows[index].key not in stored]
         holders = self._holders(lost) if lost else {}
         for index in order:
             row = rows[index]
             if row.key in stored:
-                number = stored[row.key]
-                self._outcomes[index] = Outcome(row, Status.CREATED, format_id(self._entity, number), 1)
+                number = stored[row.key]["id"]
+                record = reading.record(self._entity, stored[row.key]) if self._tells_created else None
+                self._outcomes[index] = Outcome(row, Status.CREATED, format_id(self._entity, number), 1, record=record)
                 self._note(number, "create", {name: (None, value) for name, value in values[index].items()})
                 self._remember(number, values[index] | {"modified_by": self._by}, values[index])
             else:
