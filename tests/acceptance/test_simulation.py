@@ -29,6 +29,7 @@ def demo(tmp_path: Path, pg_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
             connection.execute(f'DROP DATABASE IF EXISTS "{whole}" WITH (FORCE)')
 
 
+@pytest.mark.attack
 def test_a_few_nights_and_what_a_blind_check_makes_of_them(demo, monkeypatch):
     """The night that planted an extra order finds it; the same nights without that detector do not."""
     seen = simulate(demo, nights=4, kinds=[FaultKind.ORDER_EXTRA])
