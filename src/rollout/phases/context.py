@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -113,6 +113,15 @@ def open_context(project: Project, *, progress: Progress | None = None) -> Phase
         database_url(project, database="journal"), project_id=project.spec.project.id, keys=key_ring(project)
     )
     return PhaseContext(project=project, journal=journal, progress=progress or Silent())
+
+
+def chosen_entities(context: PhaseContext, entities: Sequence[str] | None) -> tuple[str, ...]:
+    """The entities that were asked for (None: all), parents first. Raises ConfigError naming the known ones."""
+    order = context.project.spec.load_order
+    unknown = sorted(set(entities or ()) - set(order))
+    if unknown:
+        raise ConfigError(f"unknown entity: {', '.join(unknown)}", hint=f"known: {', '.join(order)}")
+    return tuple(name for name in order if entities is None or name in entities)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from rollout.load.plan import PlanHash
 from rollout.load.runner import EntityLoad
 from rollout.model.base import Frozen
 from rollout.model.outcome import LOADED, Accounting
-from rollout.phases.context import PhaseContext, TargetConnector, shown
+from rollout.phases.context import PhaseContext, TargetConnector, chosen_entities, shown
 from rollout.phases.drift import drifted, plan_inputs
 from rollout.phases.leases import working_on
 from rollout.phases.pace import calls_at_once, few_collections, rows_a_call
@@ -73,7 +73,7 @@ def run_load(
     """
     target_name, target_spec, target = context.target("load")
     journal, plans = context.journal, Plans(context.journal.project_id)
-    order = _chosen(context, entities)
+    order = chosen_entities(context, entities)
     if wave is not None:
         refuse_unknown_wave(context, wave)
     begun_s = time.perf_counter()
@@ -134,14 +134,6 @@ def _approved_plan(
     if approval is None or plan.state not in LOADABLE:
         raise ApprovalError(f"plan {plan.plan_id} is not approved", hint=f"rollout approve --plan {plan.plan_id}")
     return plan, approval
-
-
-def _chosen(context: PhaseContext, entities: Sequence[str] | None) -> list[str]:
-    order = context.project.spec.load_order
-    unknown = sorted(set(entities or ()) - set(order))
-    if unknown:
-        raise ConfigError(f"unknown entity: {', '.join(unknown)}", hint=f"known: {', '.join(order)}")
-    return [name for name in order if entities is None or name in entities]
 
 
 def _refuse_undecided(context: PhaseContext, plan: PlanRecord) -> None:

@@ -26,7 +26,7 @@ from rollout.model.finding import Finding, Level
 from rollout.model.outcome import LOADED
 from rollout.model.verdict import CriterionResult, GateResult, Verdict, judge_gate
 from rollout.phases.acceptance import DOCUMENT, acceptance_document, write_acceptance
-from rollout.phases.context import PhaseContext, TargetConnector
+from rollout.phases.context import PhaseContext, TargetConnector, chosen_entities
 from rollout.phases.leases import working_on
 from rollout.phases.readback import ReadBack, SampleLook, Sampler
 from rollout.phases.stages import engine
@@ -101,7 +101,7 @@ def run_verify(
     """
     begun_s = time.perf_counter()
     target_name, _, target = context.target("verify")
-    names = _chosen(context, entities)
+    names = chosen_entities(context, entities)
     if wave is not None:
         refuse_unknown_wave(context, wave)
     # What is loaded between reading and counting would be accounted for, and yet never looked at.
@@ -165,14 +165,6 @@ def _loaded_plan(context: PhaseContext, target_name: str, wave: str | None) -> P
             hint="run `rollout plan`, have it approved and load it; or restore the sources and run `rollout cleanse`",
         )
     return plan
-
-
-def _chosen(context: PhaseContext, entities: Sequence[str] | None) -> tuple[str, ...]:
-    order = context.project.spec.load_order
-    unknown = sorted(set(entities or ()) - set(order))
-    if unknown:
-        raise ConfigError(f"unknown entity: {', '.join(unknown)}", hint=f"known: {', '.join(order)}")
-    return tuple(name for name in order if entities is None or name in entities)
 
 
 def _examine(
