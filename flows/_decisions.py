@@ -11,6 +11,7 @@ from typing import Any
 from prefect import runtime
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
 from pydantic import ConfigDict, Field, SecretStr
 
 from flows._common import ProjectOptions
@@ -60,5 +61,8 @@ def forget_code(options: DecisionOptions) -> None:
 def start_rollout(options: DecisionOptions) -> str:
     """Start the flow `rollout` again, which goes on where the journal says; answers what to tell."""
     shared = {"project": options.project, "environment": options.environment}
-    run = run_deployment("rollout/rollout", parameters={"options": shared}, timeout=0, as_subflow=False)
+    try:
+        run = run_deployment("rollout/rollout", parameters={"options": shared}, timeout=0, as_subflow=False)
+    except ObjectNotFound:  # what was decided is recorded all the same
+        return "; there is no deployment rollout/rollout to go on with: start the flow rollout by hand"
     return f"; going on as '{run.name}'"

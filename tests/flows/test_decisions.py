@@ -79,8 +79,9 @@ def test_it_walks_from_decision_to_decision_and_runs_nothing_twice(company, arti
     assert blocked.name == "AwaitingDecision"
     assert "no training yet" in blocked.message
 
-    gone = decide(company, phase="pilot")
+    gone = decide(company, phase="pilot", go_on=True)
     assert gone.name == "Go", gone.message
+    assert "start the flow rollout by hand" in gone.message, "nobody deployed it here, and the decision stands"
     shown = artifacts(gone.state_details.flow_run_id)
     assert company.person in shown["hengtai-demo-status"]
     assert shown.keys() >= {"hengtai-demo-gate-verify-east", "hengtai-demo-gate-load-east"}
@@ -136,3 +137,17 @@ def test_a_lost_prefect_database_loses_nothing(company):
     waiting = go_on(company)
     assert waiting.name == "AwaitingDecision", waiting.message
     assert runs(company) == before
+
+
+def test_a_go_starts_the_deployed_rollout_again_without_the_code(company):
+    from prefect.client.orchestration import get_client
+
+    from flows.whole_rollout import rollout
+
+    deployment = rollout.to_deployment("rollout").apply()
+    gone = decide(company, phase="golive", go_on=True, override=True)
+    assert "going on as" in gone.message
+    with get_client(sync_client=True) as client:
+        (started,) = (run for run in client.read_flow_runs() if run.deployment_id == deployment)
+    assert started.name in gone.message
+    assert started.parameters == {"options": {"project": company.options["project"], "environment": ""}}
