@@ -352,10 +352,11 @@ class Plans:
     def reasons(self, connection: Connection, plan_id: str) -> dict[str, dict[str, int]]:
         """Rows by reason code, an entity each, from their newest lines; rows without a reason are left out."""
         query = text("""
-            SELECT entity, state || '/' || reason_code AS reason, count(*) AS rows FROM (
-              SELECT DISTINCT ON (entity, migration_key) entity, state, reason_code FROM row_state
-              WHERE plan_id = :plan ORDER BY entity, migration_key, step DESC, attempt DESC) newest
-            WHERE reason_code IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2
+            SELECT entity, state || '/' || reason_code AS reason, count(*) AS rows FROM row_state s
+            WHERE plan_id = :plan AND reason_code IS NOT NULL AND NOT EXISTS (
+              SELECT FROM row_state newer WHERE newer.plan_id = s.plan_id AND newer.entity = s.entity
+                AND newer.migration_key = s.migration_key AND (newer.step, newer.attempt) > (s.step, s.attempt))
+            GROUP BY 1, 2 ORDER BY 1, 2
         """)
         found: dict[str, dict[str, int]] = {}
         for row in connection.execute(query, {"plan": plan_id}):
