@@ -29,6 +29,8 @@ _NEW = """
 """
 _UUIDV7_SINCE = 180_000
 
+_RECORDS = text(f"SELECT count(*) FROM (SELECT DISTINCT golden_key FROM ({_MEMBERS}) m) record")
+
 # Every other source row of a record whose rows agree on one key shares that key from now on.
 _SHARE = text(f"""
     INSERT INTO key_assignment (project_id, entity, source_key, migration_key)
@@ -89,9 +91,12 @@ def assign(connection: Connection, project_id: str, entity: str) -> dict[str, st
 def _spread(connection: Connection, parameters: dict[str, str]) -> dict[str, str]:
     # Random behind the time, where the server can: keys of one load are then neighbours in every index that has them.
     draw = "uuidv7" if driver_cursor(connection).connection.info.server_version >= _UUIDV7_SINCE else "gen_random_uuid"
-    if connection.execute(text(_NEW.format(draw=draw, members=_MEMBERS)), parameters).rowcount:
+    drawn = connection.execute(text(_NEW.format(draw=draw, members=_MEMBERS)), parameters).rowcount
+    if drawn:
         analyze(connection, key_assignment)
     connection.execute(_SHARE, parameters)
+    if drawn and drawn == connection.execute(_RECORDS, parameters).scalar_one():
+        return {}  # no row of any record had a key before: none can have been joined or parted
     return {row.golden_key: row.reason for row in connection.execute(_UNDECIDED, parameters)}
 
 

@@ -89,7 +89,7 @@ class EntityLoad:
 
     def _note(self, states: Sequence[RowState]) -> None:
         self.states.update(states)
-        self._advance(sum(1 for state in states if state is not RowState.RETRIED))
+        self._advance(len(states) - states.count(RowState.RETRIED))
         if RowState.CONFLICT in states:
             self._refuse_drift()
 

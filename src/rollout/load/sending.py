@@ -173,12 +173,14 @@ class Sender:
         ready, waiting = [], []
         for work in works:
             references = work.row.references
+            if not references:
+                ready.append(work)
+                continue
             missing = next((parent for parent in references.values() if parent not in ids), None)
             if missing is not None:
                 waiting.append((work, f"{missing.entity} {missing.migration_key}"))
                 continue
-            if references:
-                work.new = {**work.new, **{name: ids[parent] for name, parent in references.items()}}
+            work.new = {**work.new, **{name: ids[parent] for name, parent in references.items()}}
             ready.append(work)
         return ready, waiting
 
