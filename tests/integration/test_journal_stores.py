@@ -8,9 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from rollout.errors import ApprovalError, ConfigError, LeaseHeld, Retryable
-from rollout.journal import audit_trail, people
+from rollout.journal import audit_trail, crosswalk, people
 from rollout.journal.crypto import KeyRing, Sealer, canonical_json
 from rollout.journal.leases import Lease, hold, reserve_call
+from rollout.journal.ledger import Ledger
+from rollout.journal.rows import Outcome, knows_records, merge_bases, remember_records
 from rollout.journal.store import Journal
 from rollout.model.finding import Finding, Level
 from rollout.model.verdict import Comparison, Criterion, Measurement, judge_gate
@@ -224,3 +226,29 @@ def test_a_source_key_that_appears_twice_is_not_recorded(journal):
 def test_a_database_that_is_down_is_said_so():
     with pytest.raises(Retryable, match="cannot be used"):
         Journal.open("postgresql://u@127.0.0.1:9/x", project_id="p", keys=KeyRing.parse(KeyRing.generate()))
+
+
+def _cleansed(connection, *rows):
+    ledger = [(key, disposition, golden, None, "all") for key, disposition, golden in rows]
+    Ledger("p").replace(connection, "account", ledger, source_rows={"all": len(rows)}, ordinal=0, run_id=None)
+
+
+def test_loaded_records_that_were_joined_are_noticed_among_new_ones(journal):
+    with journal.transaction() as connection:
+        _cleansed(connection, ("a", "golden", "a"), ("b", "golden", "b"))
+        assert crosswalk.assign(connection, "p", "account") == {}
+        keys = crosswalk.keys(connection, "p", "account", ["a", "b"])
+        assert not knows_records(connection, "p", "crm", "account")
+        loaded = [Outcome(key, 1, "created", target_id=f"id-{name}", base={"f": name}) for name, key in keys.items()]
+        remember_records(connection, "p", "crm", "account", loaded, all_new=True)
+        assert merge_bases(connection, "p", "crm", "account", [keys["a"]]) == {keys["a"]: {"f": "a"}}
+        # As many records get a key as there are golden ones, though one of those has keys already.
+        _cleansed(
+            connection,
+            ("a", "golden", "a"),
+            ("b", "merged", "a"),
+            ("c", "golden", "c"),
+            ("d", "merged", "x"),
+            ("x", "quarantined", None),
+        )
+        assert crosswalk.assign(connection, "p", "account") == {"a": "cluster_joined"}
