@@ -54,7 +54,7 @@ bench: .venv/.test ## ratios within one run, see benchmarks/README.md
 
 lock: .venv/.uv ## resolve the dependencies anew (hashes, every platform, no index addresses)
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header ops/requirements-build.in -o requirements-build.lock
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c ops/constraints.in pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
 
 clean: ## remove .venv and caches; a rollout's workspace stays
