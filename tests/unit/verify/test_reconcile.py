@@ -6,7 +6,16 @@ import pytest
 
 from rollout.connectors.base import TargetRecord
 
-CLEAN = {"missing": 0, "duplicate": 0, "extra": 0, "different": 0, "relations_broken": 0, "held": 0, "other_waves": 0, "other": 0}
+CLEAN = {
+    "missing": 0,
+    "duplicate": 0,
+    "extra": 0,
+    "different": 0,
+    "relations_broken": 0,
+    "held": 0,
+    "other_waves": 0,
+    "other": 0,
+}
 
 
 def figures(result):
