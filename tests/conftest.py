@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
+import pkgutil
 import shutil
 import tempfile
 import uuid
@@ -13,12 +16,15 @@ import psutil
 import psycopg
 import pytest
 
+import rollout
 from rollout.project import postgres
 
 # Read before the environment is scrubbed.
 _OWN_SERVER = os.environ.get("ROLLOUT_TEST_DATABASE_URL")
 _DIRECTORY = pytest.StashKey[Path]()
 _PREFIX = "rollout-test-postgres-"
+NOT_LOADED = ("rollout.testbed", "rollout.verify.suites", "rollout.journal.migrations")
+"""Servers, seconds of Great Expectations, and what only Alembic runs."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,6 +56,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         postgres.stop(config.stash[_DIRECTORY])
         shutil.rmtree(config.stash[_DIRECTORY])
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Load every module of ours before the first property test.
+
+    Hypothesis draws constants from the modules that are loaded. One that is only loaded by an example would make it
+    draw differently when it plays that example again, and call the test flaky.
+    """
+    if item.get_closest_marker("hypothesis"):
+        _load_everything()
+
+
+@functools.cache
+def _load_everything() -> None:
+    for module in pkgutil.walk_packages(rollout.__path__, "rollout."):
+        if not module.name.startswith(NOT_LOADED):
+            importlib.import_module(module.name)
 
 
 @pytest.fixture(autouse=True)
