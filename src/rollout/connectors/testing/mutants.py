@@ -11,8 +11,9 @@ from pathlib import Path
 from rollout.connectors.base import Op, RowResult, RowStatus, TargetRecord, WriteRow
 from rollout.connectors.memory import MemoryConnector, MemoryFault
 from rollout.connectors.testing.harness import Harness
+from rollout.connectors.testing.mutants_failing import FAILING_MUTANTS
 from rollout.connectors.testing.mutants_removing import REMOVING_MUTANTS
-from rollout.errors import OutcomeUnknown, Retryable, UnsupportedOperation
+from rollout.errors import UnsupportedOperation
 from rollout.model.entity import TargetSchema
 from rollout.model.finding import Finding, Level
 
@@ -349,29 +350,6 @@ class TakesAnyParent(_ChangedRows):
         return replace(row, values={**row.values, "account": None}) if parent and parent not in known else row
 
 
-class ResendsAfterALostAnswer(MemoryConnector):
-    """A lost answer is called retryable."""
-
-    def write(self, entity: str, rows: Sequence[WriteRow]) -> Sequence[RowResult]:
-        try:
-            return super().write(entity, rows)
-        except OutcomeUnknown as error:
-            raise Retryable("try again") from error
-
-
-class StoresAndCallsItBusy(MemoryConnector):
-    """Refuses after it has stored."""
-
-    def write(self, entity: str, rows: Sequence[WriteRow]) -> Sequence[RowResult]:
-        try:
-            return super().write(entity, rows)
-        except OutcomeUnknown:
-            raise
-        except Retryable:
-            super().write(entity, rows)
-            raise
-
-
 MUTANTS: tuple[type[MemoryConnector], ...] = (
     FindsErrorsWhereNoneAre,
     ForgetsAFieldInDescribe,
@@ -402,7 +380,6 @@ MUTANTS: tuple[type[MemoryConnector], ...] = (
     RefusesToRepeatItself,
     AdoptsByCreating,
     TakesAnyParent,
-    ResendsAfterALostAnswer,
-    StoresAndCallsItBusy,
+    *FAILING_MUTANTS,
     *REMOVING_MUTANTS,
 )
