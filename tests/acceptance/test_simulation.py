@@ -52,9 +52,9 @@ def test_a_few_nights_and_what_a_blind_check_makes_of_them(demo, monkeypatch):
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_whole_month(demo, seed):
-    found = simulate(demo, seed=seed)
+def test_a_whole_month(demo):
+    """Of another seed than the command that the README shows, which its test runs."""
+    found = simulate(demo, seed=2)
     assert found.nights == 30
     assert {fault.kind for fault in found.faults} == set(FaultKind)
     assert [fault for fault in found.faults if not fault.found] == []
