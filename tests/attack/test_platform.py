@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 import pytest
+import yaml
 
 from rollout.project import postgres
 from rollout.testbed.demodata import generate
@@ -23,7 +24,8 @@ from rollout.testbed.demodata import generate
 pytestmark = [pytest.mark.attack, pytest.mark.xdist_group("platform")]
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 240
-DEPLOYMENTS = {"assess", "cleanse", "plan", "approve-plan", "import", "verify", "rollout"}
+DEPLOYMENTS = {entry["name"] for entry in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
+ON_ONE_PAGE = 10
 
 
 class Platform:
@@ -230,7 +232,7 @@ def test_a_browser_sees_the_deployments_and_asks_nobody_else_for_anything(platfo
     try:
         wait = WebDriverWait(driver, 60)
         driver.get(f"{address}/deployments")
-        wait.until(lambda seen: all(name in seen.page_source for name in DEPLOYMENTS))
+        wait.until(lambda seen: all(name in seen.page_source for name in sorted(DEPLOYMENTS)[:ON_ONE_PAGE]))
         form = get(address, "/api/deployments/name/approve/approve-plan").json()["id"]
         driver.get(f"{address}/v2/deployments/deployment/{form}/run")
         wait.until(lambda seen: "个人代码" in seen.page_source)
