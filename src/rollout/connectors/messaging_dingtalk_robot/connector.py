@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 
 from rollout.connectors.base import Capabilities, Message
-from rollout.errors import ConfigError, Fatal, OutcomeUnknown, Retryable, UnsupportedOperation
+from rollout.connectors.options import validated
+from rollout.errors import Fatal, OutcomeUnknown, Retryable, UnsupportedOperation
 from rollout.model.base import Frozen
 from rollout.model.entity import TargetSchema
 from rollout.model.finding import Finding, Level
@@ -70,14 +71,7 @@ class DingTalkRobot:
         self, *, name: str, options: Mapping[str, Any], base_dir: Path, now_s: Callable[[], float] = time.time
     ) -> None:
         del base_dir
-        try:
-            self._options = RobotOptions.model_validate(dict(options))
-        except ValidationError as error:
-            first = error.errors(include_input=False)[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(
-                f"{first['msg']} ({key})", where=f"systems.{name}.options", hint="correct it in rollout.yaml"
-            ) from None
+        self._options = validated(RobotOptions, name, options)
         self.name = name
         self.capabilities = Capabilities(rate_per_s=20 / 60, call_timeout_s=self._options.timeout_s)
         self._now_s = now_s
