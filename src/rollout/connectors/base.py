@@ -2,7 +2,8 @@
 
 A connector class is constructed by :func:`rollout.connectors.registry.create` with ``(name, options, base_dir)`` and
 implements the protocols it can: `Connector` always, then `SourceReader` (legacy data), `TargetReader`, `Writer` and
-`Remover` (a CRM), `ChangeFeed` (a system that a sync reads), `Messenger` (people are told something), `Scripted` (a
+`Remover` (a CRM), `LinkReader` and `Automation` (what a trustworthy load asks a CRM besides), `ChangeFeed` (a system
+that a sync reads), `Messenger` (people are told something), `Scripted` (a
 made-up system that tests play on). What a connector
 raises is one of :mod:`rollout.errors`; nothing of its transport leaks out.
 """
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # a second to import, which only what reads sources should pa
     import pandas as pd
 
 __all__ = [
+    "Automation",
+    "AutomationRule",
     "Capabilities",
     "ChangeFeed",
     "ChangePage",
@@ -31,9 +34,11 @@ __all__ = [
     "Directory",
     "DirectoryUser",
     "FileFingerprint",
+    "LinkReader",
     "Message",
     "Messenger",
     "Op",
+    "RecordLink",
     "Remover",
     "RowResult",
     "RowStatus",
@@ -113,6 +118,10 @@ class TargetReader(Protocol):
 
     def read_by_keys(self, entity: str, migration_keys: Sequence[str]) -> Mapping[str, Sequence[TargetRecord]]:
         """Records by migration key. More than one record under a key is a duplicate the caller must see."""
+        ...
+
+    def read_by_ids(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, TargetRecord]:
+        """Records by target id, at most `max_read_keys` of them; those that do not exist are absent."""
         ...
 
     def read_all(self, entity: str) -> Iterator[TargetRecord]:
@@ -226,6 +235,56 @@ class Remover(Protocol):
 
     def delete(self, entity: str, target_ids: Sequence[str]) -> None:
         """Delete records; one that is gone already is done. Raises Fatal for one that others refer to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLink:
+    """A record that refers to another one."""
+
+    entity: str
+    """The target's entity, whether the project knows it or not."""
+    target_id: str
+    migration_key: str | None
+    modified_by: str | None = None
+
+
+@runtime_checkable
+class LinkReader(Protocol):
+    """Tells which records refer to a record: an undo must not take those of people's records away."""
+
+    def links_to(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, Sequence[RecordLink]]:
+        """By target id (at most `max_read_keys`) the records of all entities that refer to it; absent: none do."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AutomationRule:
+    """Something that a CRM does by itself, and that a load could set off or that could undo a load."""
+
+    name: str
+    label: str
+    kind: str
+    """linkage | assignment | recycling | sla | notification."""
+    is_on: bool
+    settings: Mapping[str, str]
+    """Figures with units in their names, such as ``{"holding_days": "30"}``."""
+
+
+@runtime_checkable
+class Automation(Protocol):
+    """A target's own rules, and what they did: a load keeps them quiet, and proves it by counting."""
+
+    def automation_rules(self) -> Sequence[AutomationRule]:
+        """All rules, by name."""
+        ...
+
+    def switch_rule(self, name: str, *, on: bool) -> None:
+        """Switch one rule. Raises Fatal if there is no such rule, or this login may not."""
+        ...
+
+    def automation_counts(self) -> Mapping[str, int]:
+        """What the rules have brought about so far: ``workflow_runs``, ``todos``, ``notifications``, ``messages``."""
         ...
 
 

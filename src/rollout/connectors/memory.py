@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from rollout.connectors.base import Capabilities, Op, RowResult, RowStatus, TargetRecord, WriteRow
+from rollout.connectors.base import Capabilities, Op, RecordLink, RowResult, RowStatus, TargetRecord, WriteRow
 from rollout.connectors.memory_values import MemoryField, Problem, checker, missing, no_empty_text
 from rollout.connectors.reasons import Reason
 from rollout.errors import ConfigError, Fatal, OutcomeUnknown, Retryable, UnsupportedOperation
@@ -103,7 +103,7 @@ def forget_store(name: str) -> None:
 
 
 class MemoryConnector:
-    """Connector, TargetReader, Writer and Remover over records in memory.
+    """Connector, TargetReader, Writer, Remover and LinkReader over records in memory.
 
     Args:
         name: The system's name in the project.
@@ -128,6 +128,7 @@ class MemoryConnector:
             enforces_unique=self.options.enforces_unique,
             conditional_update=self.options.conditional_update,
             returns_stored=self.options.returns_stored,
+            can_delete=True,
         )
         self._store = _shared_store(self.options.store)
         self._faults: list[MemoryFault] = []
@@ -188,6 +189,33 @@ class MemoryConnector:
                 if (ids := table.keys.get(key))
             }
 
+    def read_by_ids(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, TargetRecord]:
+        """Records by target id; those that do not exist are absent."""
+        self._known(entity)
+        if len(target_ids) > self.capabilities.max_read_keys:
+            raise UnsupportedOperation(
+                f"{len(target_ids)} ids in one read, {self.capabilities.max_read_keys} are allowed", where=self.name
+            )
+        with self._store.lock:
+            records = self._store.table(entity).records
+            return {
+                target_id: _as_record(entity, records[target_id]) for target_id in target_ids if target_id in records
+            }
+
+    def links_to(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, Sequence[RecordLink]]:
+        """The records that refer to these, by target id."""
+        self._known(entity)
+        wanted = set(target_ids)
+        found: dict[str, list[RecordLink]] = {}
+        with self._store.lock:
+            for child, references in self._references.items():
+                for stored in self._store.table(child).records.values():
+                    held = {stored.values[name] for name, parent in references if parent == entity} & wanted
+                    for target_id in held:
+                        link = RecordLink(child, stored.target_id, stored.migration_key, stored.modified_by)
+                        found.setdefault(str(target_id), []).append(link)
+        return found
+
     def read_all(self, entity: str) -> Iterator[TargetRecord]:
         """Every record as it is when the iteration starts, in the order of creation."""
         self._known(entity)
@@ -218,10 +246,13 @@ class MemoryConnector:
             if fault is MemoryFault.LOST_CALL:
                 raise OutcomeUnknown("no answer", where=self.name)
             table = self._store.table(entity)
-            results = [
-                self._create(entity, table, row) if row.op is Op.CREATE else self._update(entity, table, row)
-                for row in rows
-            ]
+            carry_out = {
+                Op.CREATE: self._create,
+                Op.UPDATE: self._update,
+                Op.DELETE: self._delete,
+                Op.RELEASE: self._update,
+            }
+            results = [carry_out[row.op](entity, table, row) for row in rows]
             if self.options.returns_stored:
                 results = [self._with_stored(entity, table, result) for result in results]
         if fault is MemoryFault.LOST_ANSWER:
@@ -323,15 +354,34 @@ class MemoryConnector:
         values = {**stored.values, **changes}
         if problem := self._problem(entity, changes) or missing(self._required[entity], values):
             return _answer(row, RowStatus.REJECTED, stored.target_id, problem)
-        if values == stored.values and stored.migration_key == row.migration_key:
+        ours = row.op is not Op.RELEASE
+        if values == stored.values and (stored.migration_key == row.migration_key) is ours:
             return RowResult(row.migration_key, RowStatus.UNCHANGED, stored.target_id)
-        if stored.migration_key is None:
+        if stored.migration_key is None and ours:
             stored.migration_key = row.migration_key
             table.keys.setdefault(row.migration_key, []).append(stored.target_id)
+        elif not ours and stored.migration_key is not None:
+            table.keys[stored.migration_key].remove(stored.target_id)
+            stored.migration_key = None
         stored.values = values
         stored.version += 1
         stored.modified_by = self.options.user
         return RowResult(row.migration_key, RowStatus.UPDATED, stored.target_id)
+
+    def _delete(self, entity: str, table: _Table, row: WriteRow) -> RowResult:
+        target_id = row.target_id or ""
+        stored = table.records.get(target_id)
+        if stored is None:
+            return RowResult(row.migration_key, RowStatus.DELETED, target_id)
+        if row.expected_version is not None and row.expected_version != str(stored.version):
+            changed = (Reason.VERSION_CHANGED, f"changed by {stored.modified_by} since it was read")
+            return _answer(row, RowStatus.CONFLICT, target_id, changed)
+        if stored.migration_key != row.migration_key:
+            return _answer(row, RowStatus.CONFLICT, target_id, (Reason.KEY_EXISTS, "the record has another key"))
+        if self._is_referred_to(entity, target_id):
+            return _answer(row, RowStatus.REJECTED, target_id, (Reason.REFERENCED, "other records refer to it"))
+        self.remove(entity, target_id)
+        return RowResult(row.migration_key, RowStatus.DELETED, target_id)
 
     def _with_stored(self, entity: str, table: _Table, result: RowResult) -> RowResult:
         if result.status not in (RowStatus.CREATED, RowStatus.UPDATED, RowStatus.UNCHANGED) or not result.target_id:

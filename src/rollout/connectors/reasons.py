@@ -28,5 +28,7 @@ class Reason(StrEnum):
     """Another record holds the migration key."""
     VERSION_CHANGED = "version_changed"
     """The record changed since it was read."""
+    REFERENCED = "referenced"
+    """Other records refer to the record to delete."""
     REFUSED = "refused"
     """The target refused for a reason of its own; the message tells it."""

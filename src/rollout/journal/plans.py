@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
@@ -35,6 +35,10 @@ class PlanRecord:
     estimate: dict[str, Any]
     code_version: str
     created_at: datetime
+    kind: str = "load"
+    """load | delta | retry | undo | unmerge."""
+    scope: Mapping[str, Any] = field(default_factory=dict)
+    """Of an undo or unmerge: what it takes back. Of a retry: the plan whose rows it takes up again."""
 
     @property
     def order(self) -> list[str]:
@@ -102,13 +106,24 @@ class Plans:
         connection.execute(delete(schema.plan_row).where(schema.plan_row.c.plan_id.in_(drafts)))
         connection.execute(delete(schema.plan).where(schema.plan.c.plan_id.in_(drafts)))
 
-    def create(self, connection: Connection, *, target: str, wave: str, key_id: str) -> str:
+    def create(
+        self,
+        connection: Connection,
+        *,
+        target: str,
+        wave: str,
+        key_id: str,
+        kind: str = "load",
+        scope: Mapping[str, Any] | None = None,
+    ) -> str:
         """Begin a plan; answers its id. It cannot be approved before it is sealed."""
         plan_id = uuid.uuid4().hex[:12]
         connection.execute(
             insert(schema.plan).values(
                 plan_id=plan_id,
                 project_id=self._project_id,
+                kind=kind,
+                scope=dict(scope or {}),
                 target=target,
                 wave=wave,
                 state="draft",

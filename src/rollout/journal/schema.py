@@ -160,6 +160,9 @@ plan = Table(
     _text("plan_id", primary_key=True),
     Column("seq", BigInteger, Identity(), nullable=False),
     _text("project_id"),
+    # load | delta: all records of a wave. retry: rows that a load left over. undo | unmerge: see ``scope``.
+    Column("kind", Text, nullable=False, server_default="load"),
+    Column("scope", JSONB, nullable=False, server_default="{}"),
     _text("target"),
     _text("wave"),
     _text("state"),
@@ -261,6 +264,28 @@ target_record = Table(
     _text("migration_key", primary_key=True),
     _text("target_id"),
     Column("base", JSONB, nullable=False),
+)
+
+# What a named person decided about a row that a load could not finish: one line a decision, the newest counts.
+# ``values`` are the fields they repaired, sealed; a later plan applies them while the source says the same as then.
+row_decision = Table(
+    "row_decision",
+    metadata,
+    Column("seq", BigInteger, Identity(), primary_key=True),
+    _text("project_id"),
+    _text("target"),
+    _text("entity"),
+    _text("migration_key"),
+    _text("golden_key"),
+    _text("plan_id"),
+    _text("action"),
+    _text("target_id", nullable=True),
+    _text("key_id", nullable=True),
+    Column("values", LargeBinary, nullable=True),
+    _text("person"),
+    _text("reason"),
+    _at("at"),
+    Index("ix_row_decision_row", "project_id", "target", "entity", "migration_key", "seq"),
 )
 
 lease = Table(

@@ -5,8 +5,9 @@
     planned ─► waiting (for a parent)
        │           │
        ▼           ▼
-     intent ─► created | updated | unchanged | adopted | rejected | conflict | unknown | retried
-                                                                                 └► unknown is probed again
+     intent ─► created | updated | unchanged | adopted | rejected | conflict | skipped | unknown | retried
+        │                                                                                  └► unknown is probed again
+        └────► undone | kept (the rows of an undo)
 
 A line in ``intent`` means: the call may have been sent. ``retried`` closes an attempt that provably stored nothing; the
 next attempt is a line of its own. Closed lines never change, except ``unknown`` and ``waiting``, which are still open
@@ -34,14 +35,21 @@ class RowState(StrEnum):
     ADOPTED = "adopted"
     REJECTED = "rejected"
     CONFLICT = "conflict"
+    SKIPPED = "skipped"
+    """A named person said that this row is not to be loaded."""
     UNKNOWN = "unknown"
     RETRIED = "retried"
+    UNDONE = "undone"
+    """What an earlier load did to the record is taken back."""
+    KEPT = "kept"
+    """It is not taken back: people have edited the record or linked others to it since."""
 
 
 _STATES = {
     RowStatus.CREATED: RowState.CREATED,
     RowStatus.UPDATED: RowState.UPDATED,
     RowStatus.UNCHANGED: RowState.UNCHANGED,
+    RowStatus.DELETED: RowState.UNDONE,
     RowStatus.REJECTED: RowState.REJECTED,
     RowStatus.CONFLICT: RowState.CONFLICT,
     RowStatus.UNKNOWN: RowState.UNKNOWN,

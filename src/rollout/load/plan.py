@@ -27,7 +27,22 @@ class Action(StrEnum):
     UPDATE = "update"
     UNCHANGED = "unchanged"
     CONFLICT = "conflict"
+    ADOPT = "adopt"
+    """A record that people created becomes ours: it takes the migration key, and values where it has none."""
+    SKIP = "skip"
+    """A named person said that the row is not to be loaded."""
+    DELETE = "delete"
+    """Undo of a create."""
+    RESTORE = "restore"
+    """Undo of an update: fields go back."""
+    RELEASE = "release"
+    """Undo of an adoption: fields go back, and the migration key goes."""
+    KEEP = "keep"
+    """Undo that is not possible without destroying people's work."""
 
+
+LOADING = (Action.CREATE, Action.UPDATE, Action.UNCHANGED, Action.CONFLICT, Action.ADOPT, Action.SKIP)
+UNDOING = (Action.DELETE, Action.RESTORE, Action.RELEASE, Action.KEEP)
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -57,6 +72,12 @@ class PlannedRow(NamedTuple):
     """Fields that people changed and the source did not: theirs stay."""
     agreed: Mapping[str, str] = _NOTHING
     """Entries that the merge base gains from fields found equal."""
+    deferred: Mapping[str, Reference] = _NOTHING
+    """Reference fields that are set in a second step, once every record of their cycle exists."""
+    base: Mapping[str, str | None] = _NOTHING
+    """Of updates, by field set: the merge base's entry before. Of undos: the entry that it goes back to; None: none."""
+    overwrites: tuple[str, ...] = ()
+    """Fields in which the plan openly overwrites what people typed (field ownership, or a named person's decision)."""
     reason_code: str | None = None
     message: str = ""
 
@@ -69,6 +90,9 @@ class PlannedRow(NamedTuple):
             "target_id": self.target_id,
             "kept": list(self.kept),
             "agreed": dict(self.agreed),
+            "deferred": {name: list(reference) for name, reference in self.deferred.items()},
+            "base": dict(self.base),
+            "overwrites": list(self.overwrites),
             "message": self.message,
         }
 
@@ -87,6 +111,9 @@ class PlannedRow(NamedTuple):
             payload["target_id"],
             tuple(payload["kept"]),
             payload["agreed"],
+            {name: Reference(*ref) for name, ref in payload["deferred"].items()},
+            payload["base"],
+            tuple(payload["overwrites"]),
             reason_code,
             payload["message"],
         )
@@ -153,6 +180,7 @@ def plan_row(
         Action.UPDATE if found.changing else Action.UNCHANGED,
         new={name: value for name, value in found.changing.items() if name not in references},
         old={name: current[0].values.get(name) for name in found.changing},
+        base={name: base.get(name) if base is not None else None for name in found.changing},
         references={name: references[name] for name in found.changing if name in references},
         target_id=current[0].target_id,
         kept=tuple(found.kept),

@@ -36,6 +36,8 @@ class Capabilities:
     """How long after a call's end a lost answer may still be committed."""
     read_your_writes_delay_s: float = 0.0
     """How long a stored record may stay invisible to reads."""
+    can_delete: bool = False
+    """`Op.DELETE` and `Op.RELEASE` are carried out; without it an undo can only put fields back."""
     suppresses_automation: bool = False
     """Writes can be flagged so that workflows and notifications stay quiet."""
 
@@ -65,6 +67,11 @@ class Op(StrEnum):
 
     CREATE = "create"
     UPDATE = "update"
+    """Set fields; a record that has no migration key yet takes the row's (adoption)."""
+    DELETE = "delete"
+    """Delete the record ``target_id``; ``values`` are empty. Refused (`Reason.REFERENCED`) while others refer to it."""
+    RELEASE = "release"
+    """Set fields and take our migration key away from the record: it was there before us, and stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,8 @@ class RowStatus(StrEnum):
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    """It is gone; a record that was gone before counts as deleted too."""
     REJECTED = "rejected"
     CONFLICT = "conflict"
     """The record changed since it was read, or another record holds the key."""

@@ -18,7 +18,7 @@ from rollout.journal.ledger import Ledger
 from rollout.journal.plans import Plans, StoredRow
 from rollout.journal.rows import merge_bases
 from rollout.journal.store import Journal
-from rollout.load.plan import Action, PlanHash, PlannedRow, Reference, estimate, plan_row
+from rollout.load.plan import LOADING, Action, PlanHash, PlannedRow, Reference, estimate, plan_row
 from rollout.load.work import record_fingerprint, row_place
 from rollout.model.base import Frozen
 from rollout.model.target import TargetRecord
@@ -43,6 +43,8 @@ class EntityPlan(Frozen):
     update: int = 0
     unchanged: int = 0
     conflict: int = 0
+    adopt: int = Field(default=0, description="Records that people created in the target and that become ours.")
+    skip: int = Field(default=0, description="Rows that a named person said are not to be loaded.")
     fields: dict[str, int] = Field(default_factory=dict, description="Values that updates change, by field.")
     kept: dict[str, int] = Field(default_factory=dict, description="Fields people changed in the CRM; theirs stay.")
     conflicts: dict[str, int] = Field(default_factory=dict, description="Conflicts by reason code.")
@@ -121,7 +123,7 @@ class Planner:
             if written:
                 written.result()
         return EntityPlan(
-            **{action.value: counts[action] for action in Action},
+            **{action.value: counts[action] for action in LOADING},
             fields=dict(fields),
             kept=dict(kept),
             conflicts=dict(conflicts),
@@ -348,7 +350,7 @@ def _make_plan(context: PhaseContext, inputs: dict[str, Any], wave: str, lease: 
             plan_hash=plan_hash.hexdigest(),
             inputs=inputs,
             counts={
-                name: {action.value: getattr(plan, action.value) for action in Action}
+                name: {action.value: getattr(plan, action.value) for action in LOADING}
                 for name, plan in entities.items()
             },
             estimate={"calls": cost.calls, "seconds": cost.seconds, "basis": cost.basis},

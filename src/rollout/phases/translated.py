@@ -45,6 +45,11 @@ class TranslatedTarget:
         found = self._target.read_by_keys(self._entities[entity], migration_keys)
         return {key: [self._ours(entity, record) for record in records] for key, records in found.items()}
 
+    def read_by_ids(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, TargetRecord]:
+        """Records by target id."""
+        found = self._target.read_by_ids(self._entities[entity], target_ids)
+        return {target_id: self._ours(entity, record) for target_id, record in found.items()}
+
     def read_all(self, entity: str) -> Iterator[TargetRecord]:
         """Every record."""
         for record in self._target.read_all(self._entities[entity]):

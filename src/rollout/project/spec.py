@@ -68,6 +68,15 @@ class TargetSpec(Frozen):
     max_conflict_share: float = Field(
         default=0.01, ge=0, le=1, description="Share of planned rows in conflict above which a load stops."
     )
+    window_h: float | None = Field(
+        default=None, gt=0, description="Hours that a load may take; one that cannot finish in them is refused."
+    )
+    daily_calls: int | None = Field(
+        default=None, ge=1, description="Calls a day that we may use of what the target allows; None: all of them."
+    )
+    suppress_automation: bool = Field(
+        default=True, description="Ask the target to keep workflows and notifications quiet, where it can."
+    )
 
 
 class EntitySpec(Frozen):
@@ -80,6 +89,17 @@ class EntitySpec(Frozen):
     title_field: str = Field(description="The field people know a record by.")
     sources: tuple[SourceSpec, ...] = Field(min_length=1)
     depends_on: tuple[str, ...] = ()
+    adopt_by: tuple[tuple[str, ...], ...] = Field(
+        default=(),
+        description="Sets of fields: a record that people created in the target is taken for ours when all fields of "
+        "one set have a value and agree. Empty: the keys by which records are matched.",
+    )
+    ownership: dict[str, Literal["shared", "source", "crm"]] = Field(
+        default_factory=dict,
+        description="Who a field belongs to while both systems live. shared (default): changed on both sides it is a "
+        "conflict. source: the source's value is written whatever people typed, and the plan lists it. crm: never "
+        "written again once the record exists.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -132,6 +152,37 @@ class WaveSpec(Frozen):
         description="By entity and field the cleansed values that belong to this wave; all fields named must fit. "
         "Entities that are not named follow the records they refer to. Empty: everything.",
     )
+
+
+class ControlTotal(Frozen):
+    """A figure of the legacy system that the target must agree with, and how it was taken."""
+
+    name: str = Field(pattern=NAME)
+    entity: str
+    measure: Literal["count", "sum"]
+    field: str | None = Field(default=None, description="What is summed.")
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="By field the values that count.")
+    expected: str = Field(pattern=r"^-?\d+(\.\d+)?$", description="The legacy system's figure, as a decimal number.")
+    tolerance: str = Field(default="0", pattern=r"^\d+(\.\d+)?$", description="Difference that is accepted.")
+    tax: Literal["included", "excluded", "none"] = Field(description="Whether amounts include tax.")
+    status: str = Field(description="Which states count, in words, such as 'all but cancelled'.")
+    returns: str = Field(description="How returns count, in words, such as 'as negative amounts'.")
+    as_of: str = Field(description="When the figure was taken: an ISO date or date and time.")
+
+    @model_validator(mode="after")
+    def _summed(self) -> Self:
+        if (self.measure == "sum") != (self.field is not None):
+            raise ValueError("`field` names what is summed: a sum needs it, a count has none")
+        return self
+
+
+class LayerSpec(Frozen):
+    """Entities that are loaded and verified together, before the next layer may start."""
+
+    name: str = Field(pattern=NAME)
+    label: str = ""
+    entities: tuple[str, ...] = Field(min_length=1)
+    control_totals: tuple[ControlTotal, ...] = ()
 
 
 class VerifySample(Frozen):
@@ -261,7 +312,12 @@ class ReportSection(Frozen):
 class RetentionSection(Frozen):
     """How long things are kept."""
 
-    undo_window_h: int = Field(default=72, ge=1, description="Hours that before-images are kept.")
+    undo_window_h: int = Field(
+        default=72,
+        ge=1,
+        description="Hours from the moment that users are let in (the go of the pilot for its wave, of go-live for the "
+        "others; for later loads the load) in which a load can be taken back. Then its images are destroyed.",
+    )
     stages_days: int = Field(default=30, ge=1, description="Days that stage files are kept.")
 
 
@@ -278,6 +334,11 @@ class ProjectSpec(Frozen):
     owner_map: OwnerMapSection | None = None
     waves: tuple[WaveSpec, ...] = Field(
         default=(WaveSpec(name="all"),), min_length=1, description="In order; the first of several is the pilot."
+    )
+    layers: tuple[LayerSpec, ...] = Field(
+        default=(),
+        description="In order, such as master data, transactions, service history; entities that no layer names come "
+        "first. Empty: one layer of everything.",
     )
     verify: VerifySample = VerifySample()
     gates: dict[str, GateSpec] = Field(default_factory=dict)

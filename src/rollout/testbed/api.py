@@ -87,12 +87,15 @@ def batch(entity: EntityName, batch: Batch, caller: Caller, crm: CrmPart) -> Bat
     return BatchAnswer(outcomes=[_outcome(done) for done in stored])
 
 
-@router.post("/{entity}/lookup", tags=["bulk"], summary="Records by migration key")
+@router.post("/{entity}/lookup", tags=["bulk"], summary="Records by migration key or id")
 def lookup(entity: EntityName, keys: Keys, caller: Caller, crm: CrmPart) -> Records:
-    """Keys are compared exactly; those that no record holds are left out."""
+    """Keys are compared exactly; those that no record holds are left out, and so are ids that do not exist."""
     del caller
+    kept = ENTITIES[entity]
+    numbers = [number for text in keys.ids if (number := parse_id(kept, text)) is not None]
     with crm.engine.connect() as connection:
-        return Records(records=reading.by_keys(connection, ENTITIES[entity], keys.migration_keys))
+        found = reading.by_keys(connection, kept, keys.migration_keys) if keys.migration_keys else []
+        return Records(records=found + (reading.by_ids(connection, kept, numbers) if numbers else []))
 
 
 @router.get("/{entity}/count", tags=["bulk"], summary="How many records there are")

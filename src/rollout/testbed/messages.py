@@ -134,7 +134,8 @@ class BatchAnswer(_Message):
 class Keys(_Message):
     """Keys to look up."""
 
-    migration_keys: list[str] = Field(max_length=MAX_LOOKUP_KEYS)
+    migration_keys: list[str] = Field(default_factory=list, max_length=MAX_LOOKUP_KEYS)
+    ids: list[str] = Field(default_factory=list, max_length=MAX_LOOKUP_KEYS)
 
 
 class Records(_Message):

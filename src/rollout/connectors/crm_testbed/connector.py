@@ -153,6 +153,18 @@ class TestbedConnector:
                 found.setdefault(item["migration_key"], []).append(translate.record(entity, fields, item))
         return found
 
+    def read_by_ids(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, TargetRecord]:
+        """Records by target id; those that do not exist are absent."""
+        fields = self._fields(entity)
+        if len(target_ids) > MAX_READ_KEYS:
+            raise UnsupportedOperation(
+                f"{len(target_ids)} ids in one read, {MAX_READ_KEYS} are allowed", where=self.name
+            )
+        path = f"/api/{entity}/lookup"
+        answer = self._transport.read("POST", path, {"ids": list(target_ids)})
+        with self._transport.understood(path):
+            return {item["id"]: translate.record(entity, fields, item) for item in answer["records"]}
+
     def read_all(self, entity: str) -> Iterator[TargetRecord]:
         """Every record in the order of ids, a page a call."""
         yield from self._pages(entity, "")
