@@ -23,7 +23,9 @@ from rollout.testbed.messages import (
     FieldDescription,
     Health,
     History,
+    Ids,
     Keys,
+    Links,
     NewRecord,
     Operation,
     Page,
@@ -34,8 +36,10 @@ from rollout.testbed.messages import (
     Status,
     Token,
 )
+from rollout.testbed.removing import delete_record
+from rollout.testbed.rows import Outcome, Row
 from rollout.testbed.validation import Problem, Reason
-from rollout.testbed.writing import Outcome, Row, delete_record, write_one, write_rows
+from rollout.testbed.writing import write_one, write_rows
 
 router = APIRouter(prefix="/api")
 RecordId = Annotated[str, Path(max_length=40, description="Such as `A-1001`.")]
@@ -71,11 +75,14 @@ def describe(caller: Caller) -> Description:
     )
 
 
-@router.post("/{entity}/batch", tags=["bulk"], summary="Create and update records by migration key")
+@router.post("/{entity}/batch", tags=["bulk"], summary="Create, change and delete records by migration key")
 def batch(entity: EntityName, batch: Batch, caller: Caller, crm: CrmPart) -> BatchAnswer:
     """Store up to 200 rows; each succeeds or fails for itself.
 
+    `release` changes a record as `update` does, and takes the migration key from it. `delete` takes no fields.
+
     * `created`, `updated`, `unchanged`: the record is as asked.
+    * `deleted`: the record is gone, or was before. One that others refer to is `rejected` (`referenced`).
     * `rejected`: the row was refused (`reason`, `message`); nothing of it was stored.
     * `conflict`: another record holds the migration key, or the record's version is not the expected one.
 
@@ -96,6 +103,16 @@ def lookup(entity: EntityName, keys: Keys, caller: Caller, crm: CrmPart) -> Reco
     with crm.engine.connect() as connection:
         found = reading.by_keys(connection, kept, keys.migration_keys) if keys.migration_keys else []
         return Records(records=found + (reading.by_ids(connection, kept, numbers) if numbers else []))
+
+
+@router.post("/{entity}/links", tags=["bulk"], summary="Who refers to records")
+def links(entity: EntityName, asked: Ids, caller: Caller, crm: CrmPart) -> Links:
+    """The records of every entity that refer to one of those named."""
+    del caller
+    kept = ENTITIES[entity]
+    numbers = [number for text in asked.ids if (number := parse_id(kept, text)) is not None]
+    with crm.engine.connect() as connection:
+        return Links(links=reading.links(connection, kept, numbers) if numbers else [])
 
 
 @router.get("/{entity}/count", tags=["bulk"], summary="How many records there are")

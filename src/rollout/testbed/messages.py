@@ -64,6 +64,8 @@ class Operation(StrEnum):
 
     CREATE = "create"
     UPDATE = "update"
+    DELETE = "delete"
+    RELEASE = "release"
 
 
 class BatchRow(_Message):
@@ -71,9 +73,9 @@ class BatchRow(_Message):
 
     migration_key: MigrationKey
     op: Operation
-    id: str | None = Field(default=None, description="The record to update; without it, the one with the key.")
+    id: str | None = Field(default=None, description="The record that exists; without it, the one with the key.")
     expected_version: int | None = Field(
-        default=None, description="Update only if the record still has this version; otherwise `conflict`."
+        default=None, description="Only if the record still has this version; otherwise `conflict`."
     )
     fields: dict[str, Json] = Field(description="Fields to set, by name. null clears a field; others stay.")
 
@@ -85,9 +87,11 @@ class Batch(_Message):
     return_records: bool = Field(default=False, description="Answer with each record as it is stored then.")
 
     @model_validator(mode="after")
-    def _keys_differ(self) -> Batch:
+    def _rows_make_sense(self) -> Batch:
         if len({row.migration_key for row in self.rows}) != len(self.rows):
             raise ValueError("a migration_key occurs twice in one batch")
+        if any(row.op is Operation.DELETE and row.fields for row in self.rows):
+            raise ValueError("a deletion takes no fields")
         return self
 
 
@@ -97,6 +101,7 @@ class Status(StrEnum):
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
+    DELETED = "deleted"
     REJECTED = "rejected"
     CONFLICT = "conflict"
 
@@ -136,6 +141,28 @@ class Keys(_Message):
 
     migration_keys: list[str] = Field(default_factory=list, max_length=MAX_LOOKUP_KEYS)
     ids: list[str] = Field(default_factory=list, max_length=MAX_LOOKUP_KEYS)
+
+
+class Ids(_Message):
+    """Records asked about."""
+
+    ids: list[str] = Field(max_length=MAX_LOOKUP_KEYS)
+
+
+class Link(_Message):
+    """A record that refers to one of those asked about."""
+
+    to: str
+    entity: EntityName
+    id: str
+    migration_key: str | None
+    modified_by: str
+
+
+class Links(_Message):
+    """Who refers to whom."""
+
+    links: list[Link]
 
 
 class Records(_Message):

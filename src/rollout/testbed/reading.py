@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.engine import Connection, RowMapping
 
-from rollout.testbed.entities import Entity, format_id
-from rollout.testbed.messages import HistoryEntry, Record
+from rollout.testbed.entities import ENTITIES, Entity, Field, format_id
+from rollout.testbed.messages import EntityName, HistoryEntry, Link, Record
 from rollout.testbed.tables import TABLES, history
 from rollout.testbed.validation import write_value
 
@@ -73,6 +73,40 @@ def referring(connection: Connection, entity: Entity, field: str, number: int, *
     """Records of ``entity`` whose reference ``field`` points to ``number``."""
     table = TABLES[entity.name]
     return _records(connection, entity, select(table).where(table.c[field] == number).order_by(table.c.id).limit(limit))
+
+
+def links(connection: Connection, entity: Entity, numbers: Sequence[int]) -> list[Link]:
+    """The records of all entities that refer to these, one entry for each reference."""
+    found: list[Link] = []
+    for child, field in _references_to(entity):
+        table = TABLES[child.name]
+        columns = (table.c.id, table.c.migration_key, table.c.modified_by, table.c[field.name].label("parent"))
+        statement = select(*columns).where(table.c[field.name].in_(numbers)).order_by(table.c.id)
+        found += [
+            Link(
+                to=format_id(entity, row.parent),
+                entity=EntityName(child.name),
+                id=format_id(child, row.id),
+                migration_key=row.migration_key,
+                modified_by=row.modified_by,
+            )
+            for row in connection.execute(statement)
+        ]
+    return found
+
+
+def referred_to(connection: Connection, entity: Entity, numbers: Sequence[int]) -> dict[int, Entity]:
+    """Which of these records others refer to, and one entity that does."""
+    found: dict[int, Entity] = {}
+    for child, field in _references_to(entity) if numbers else ():
+        column = TABLES[child.name].c[field.name]
+        found |= dict.fromkeys(connection.scalars(select(column).where(column.in_(numbers)).distinct()), child)
+    return found
+
+
+def _references_to(entity: Entity) -> Iterator[tuple[Entity, Field]]:
+    for child in ENTITIES.values():
+        yield from ((child, field) for field in child.fields if field.references == entity.name)
 
 
 def record_history(connection: Connection, entity: Entity, number: int) -> list[HistoryEntry]:

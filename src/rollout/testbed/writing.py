@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam, func, or_, select, update
@@ -11,9 +11,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
-from rollout.testbed import linkage, reading
-from rollout.testbed.entities import ENTITIES, Entity, Field, format_id, parse_id
+from rollout.testbed import linkage, reading, removing
+from rollout.testbed.entities import Entity, Field, format_id, parse_id
 from rollout.testbed.messages import Operation, Record, Status
+from rollout.testbed.rows import Outcome, Row
 from rollout.testbed.tables import TABLES, history, transaction, users
 from rollout.testbed.validation import (
     Json,
@@ -27,30 +28,6 @@ from rollout.testbed.validation import (
     read_fields,
     write_value,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row to store. ``key`` None: a user's own doing, which leaves the migration key as it is."""
-
-    key: str | None
-    op: Operation
-    fields: Mapping[str, Json]
-    id: str | None = None
-    expected_version: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a row."""
-
-    row: Row
-    status: Status
-    id: str | None = None
-    version: int | None = None
-    problem: Problem | None = None
-    record: Record | None = None
-    """As it is stored, where it was asked for."""
 
 
 def write_rows(
@@ -76,7 +53,7 @@ def _with_records(connection: Connection, entity: Entity, outcomes: Sequence[Out
     stored = {
         done.id: parse_id(entity, done.id)
         for done in outcomes
-        if done.problem is None and done.id and done.record is None
+        if done.problem is None and done.id and done.record is None and done.status is not Status.DELETED
     }
     if not stored:
         return list(outcomes)
@@ -108,7 +85,9 @@ def _refused_by_database(row: Row, error: IntegrityError | DataError) -> Outcome
     state = getattr(error.orig, "sqlstate", None)
     if state == "23505":  # unique_violation
         return Outcome(row, Status.CONFLICT, problem=Problem(Reason.KEY_EXISTS, "another record holds the key"))
-    if state == "23503":  # foreign_key_violation
+    if state == "23503" and row.op is Operation.DELETE:  # foreign_key_violation
+        return Outcome(row, Status.REJECTED, row.id, problem=Problem(Reason.REFERENCED, "other records refer to it"))
+    if state == "23503":
         return Outcome(row, Status.REJECTED, problem=Problem(Reason.REFERENCE_MISSING, "a record pointed to is gone"))
     return Outcome(row, Status.REJECTED, problem=Problem(Reason.WRONG_TYPE, "the database refused the values"))
 
@@ -131,7 +110,10 @@ class _Batch:
     def store(self, rows: Sequence[Row]) -> list[Outcome]:
         """One outcome a row, in their order."""
         values: dict[int, dict[str, Stored]] = {}
+        doomed = {index: row for index, row in enumerate(rows) if row.op is Operation.DELETE}
         for index, row in enumerate(rows):
+            if index in doomed:
+                continue
             try:
                 read = read_fields(self._entity, row.fields)
                 values[index] = complete(self._entity, read) if row.op is Operation.CREATE else read
@@ -139,7 +121,8 @@ class _Batch:
                 self._refuse(index, row, refusal.problem)
         self._refuse_dangling(rows, values)
         self._create(rows, {index: read for index, read in values.items() if rows[index].op is Operation.CREATE})
-        self._update(rows, {index: read for index, read in values.items() if rows[index].op is Operation.UPDATE})
+        self._update(rows, {index: read for index, read in values.items() if rows[index].op is not Operation.CREATE})
+        self._outcomes |= removing.delete_rows(self._connection, self._entity, doomed, self._by)
         if self._history:
             self._connection.execute(insert(history), self._history)
         if self._changes:
@@ -241,17 +224,17 @@ class _Batch:
     def _change(self, index: int, row: Row, record: dict[str, Any], read: Mapping[str, Stored]) -> bool:
         """Put the values into ``record``; whether anything is different now."""
         changes = {name: (record[name], value) for name, value in read.items() if record[name] != value}
-        adopted = row.key is not None and record["migration_key"] is None
+        key = None if row.op is Operation.RELEASE else row.key or record["migration_key"]
+        old_key = record["migration_key"]
         target_id = format_id(self._entity, record["id"])
-        if not changes and not adopted:
+        if not changes and key == old_key:
             self._outcomes[index] = Outcome(row, Status.UNCHANGED, target_id, record["version"])
             return False
         record.update({name: new for name, (_, new) in changes.items()})
         record["version"] += 1
-        if adopted:
-            record["migration_key"] = row.key
+        record["migration_key"] = key
         self._outcomes[index] = Outcome(row, Status.UPDATED, target_id, record["version"])
-        self._note(record["id"], "update", changes, adopted=row.key if adopted else None)
+        self._note(record["id"], "update", changes, keys=(old_key, key))
         self._remember(record["id"], record | {"modified_by": self._by}, changes)
         return True
 
@@ -276,7 +259,12 @@ class _Batch:
         )
 
     def _note(
-        self, number: int, action: str, changes: Mapping[str, tuple[Stored, Stored]], *, adopted: str | None = None
+        self,
+        number: int,
+        action: str,
+        changes: Mapping[str, tuple[Stored, Stored]],
+        *,
+        keys: tuple[str | None, str | None] = (None, None),
     ) -> None:
         fields = {field.name: field for field in self._entity.fields}
         noted: dict[str, list[Json]] = {
@@ -284,8 +272,8 @@ class _Batch:
             for name, (old, new) in changes.items()
             if old is not None or new is not None
         }
-        if adopted is not None:
-            noted["migration_key"] = [None, adopted]
+        if keys[0] != keys[1]:
+            noted["migration_key"] = list(keys)
         self._history.append(
             {"entity": self._entity.name, "record_id": number, "by": self._by, "action": action, "changes": noted}
         )
@@ -301,26 +289,4 @@ def _conflict(row: Row, record: Mapping[str, Any], holders: Mapping[str, int]) -
             return Problem(Reason.KEY_EXISTS, "the record has another migration key")
         if row.key in holders:
             return Problem(Reason.KEY_EXISTS, "another record holds this migration key")
-    return None
-
-
-def delete_record(engine: Engine, entity: Entity, number: int, by: str) -> Problem | None:
-    """Delete a record; None if that is done."""
-    table = TABLES[entity.name]
-    try:
-        with transaction(engine) as connection:
-            deleted = connection.execute(table.delete().where(table.c.id == number).returning(table)).mappings().first()
-            if deleted is None:
-                return Problem(Reason.NOT_FOUND, f"no {entity.label} '{format_id(entity, number)}'")
-            changes = {
-                field.name: [write_value(field, deleted[field.name]), None]
-                for field in entity.fields
-                if deleted[field.name] is not None
-            }
-            connection.execute(
-                insert(history).values(entity=entity.name, record_id=number, by=by, action="delete", changes=changes)
-            )
-    except IntegrityError as error:
-        child = ENTITIES.get(getattr(getattr(error.orig, "diag", None), "table_name", None) or "")
-        return Problem(Reason.REFERENCED, f"{child.label if child else 'other records'} still refer to it")
     return None

@@ -11,7 +11,15 @@ from urllib.parse import quote
 import httpx
 from pydantic import Field, SecretStr, ValidationError
 
-from rollout.connectors.base import Capabilities, DirectoryUser, RowResult, RowStatus, TargetRecord, WriteRow
+from rollout.connectors.base import (
+    Capabilities,
+    DirectoryUser,
+    RecordLink,
+    RowResult,
+    RowStatus,
+    TargetRecord,
+    WriteRow,
+)
 from rollout.connectors.crm_testbed import translate
 from rollout.connectors.crm_testbed.transport import Transport
 from rollout.connectors.reasons import Reason
@@ -38,7 +46,7 @@ class TestbedOptions(Frozen):
 
 
 class TestbedConnector:
-    """Connector, TargetReader, Writer and Remover; safe to use from several threads.
+    """Connector, TargetReader, Writer, Remover, LinkReader and Directory; safe to use from several threads.
 
     Args:
         name: The system's name in the project.
@@ -76,6 +84,7 @@ class TestbedConnector:
             conditional_update=True,
             returns_stored=True,
             call_timeout_s=self._options.timeout_s,
+            can_delete=True,
         )
         self._transport = Transport(
             name,
@@ -164,6 +173,22 @@ class TestbedConnector:
         answer = self._transport.read("POST", path, {"ids": list(target_ids)})
         with self._transport.understood(path):
             return {item["id"]: translate.record(entity, fields, item) for item in answer["records"]}
+
+    def links_to(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, Sequence[RecordLink]]:
+        """The records of all the CRM's entities that refer to these, by target id."""
+        self._fields(entity)
+        if len(target_ids) > MAX_READ_KEYS:
+            raise UnsupportedOperation(
+                f"{len(target_ids)} ids in one read, {MAX_READ_KEYS} are allowed", where=self.name
+            )
+        path = f"/api/{entity}/links"
+        answer = self._transport.read("POST", path, {"ids": list(target_ids)})
+        found: dict[str, list[RecordLink]] = {}
+        with self._transport.understood(path):
+            for item in answer["links"]:
+                link = RecordLink(item["entity"], item["id"], item["migration_key"], item["modified_by"])
+                found.setdefault(item["to"], []).append(link)
+        return found
 
     def read_all(self, entity: str) -> Iterator[TargetRecord]:
         """Every record in the order of ids, a page a call."""

@@ -123,7 +123,8 @@ def _result(entity: str, fields: Mapping[str, TargetField], item: Any) -> RowRes
         done = status in (RowStatus.CREATED, RowStatus.UPDATED, RowStatus.UNCHANGED)
         if done and not item["id"]:
             return None
-        reason = None if done else _REASONS.get(item["reason"], Reason.REFUSED).value
+        gone = status is RowStatus.DELETED
+        reason = None if done or gone else _REASONS.get(item["reason"], Reason.REFUSED).value
         stored = _stored(entity, fields, item) if done else None
         return RowResult(item["migration_key"], status, item["id"], reason, item.get("message") or "", stored)
     except (ValueError, KeyError, TypeError):
