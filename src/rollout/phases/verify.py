@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -33,6 +34,8 @@ from rollout.phases.stages import engine
 from rollout.phases.verify_findings import entity_findings
 from rollout.phases.wave_order import GATES, refuse_unknown_wave
 from rollout.project.gates import criteria
+from rollout.project.spec import ControlTotal
+from rollout.verify.control_totals import ControlTotalResult, due_totals, measured, tallied
 from rollout.verify.gates import load_measurements, verify_measurements
 from rollout.verify.reconcile import EntityData, Reconciliation, reconcile
 from rollout.verify.results import SuiteResult
@@ -75,6 +78,7 @@ class VerifySummary(Frozen):
     gates: tuple[GateResult, ...]
     sample: SampleSummary
     entities: dict[str, EntityVerification]
+    control_totals: tuple[ControlTotalResult, ...] = Field(description="Figures of the legacy system due by now.")
     findings: dict[str, int] = Field(description="Findings by level.")
     reports: tuple[str, ...] = Field(description="Paths of the documents.")
     seconds: float
@@ -142,6 +146,7 @@ class _Found:
     reconciled: dict[str, Reconciliation] = field(default_factory=dict)
     looks: dict[str, SampleLook] = field(default_factory=dict)
     suites: dict[str, tuple[SuiteResult, ...]] = field(default_factory=dict)
+    totals: list[ControlTotalResult] = field(default_factory=list)
     gates: tuple[GateResult, ...] = ()
     findings: list[Finding] = field(default_factory=list)
     reports: tuple[str, ...] = ()
@@ -189,6 +194,7 @@ def _examine(
             for name in names:
                 found.looks[name] = sampler.look(name)
                 found.suites[name] = _suites(context, connection, data[name], found.reconciled[name])
+                found.totals += _totals(data[name], due_totals(spec, plan.wave, entities=[name]))
     finally:
         for item in data.values():
             item.observed.unlink(missing_ok=True)  # personal data that can be read again
@@ -242,18 +248,32 @@ def _suites(
     return tuple(found)
 
 
+def _totals(data: EntityData, totals: Sequence[ControlTotal]) -> list[ControlTotalResult]:
+    """The legacy system's figures beside those of the records that were loaded and whose source is still there."""
+    ours = pc.and_(pc.is_valid(data.crosswalk["target_id"]), pc.not_equal(data.crosswalk["state"], "gone"))
+    return tallied(totals, data.observed, data.crosswalk.filter(ours)["migration_key"].combine_chunks())
+
+
 def _judge(
     context: PhaseContext, plan: PlanRecord, names: Sequence[str], found: _Found, *, partial: bool
 ) -> tuple[GateResult, ...]:
-    measured = load_measurements(context.journal.accounting(plan.target, wave=plan.wave), names)
-    measured += verify_measurements(
+    measurements = load_measurements(context.journal.accounting(plan.target, wave=plan.wave), names)
+    measurements += verify_measurements(
         found.reconciled,
         found.counted,
         {name: look.bound for name, look in found.looks.items()},
         [suite for suites in found.suites.values() for suite in suites],
     )
+    measurements.append(measured(found.totals))
     scope = f":{','.join(names)}" if partial else ""
-    return tuple(judge_gate(f"{gate}{scope}", list(criteria(context.project.spec, gate)), measured) for gate in GATES)
+    return tuple(
+        judge_gate(
+            f"{gate}{scope}",
+            list(criteria(context.project.spec, gate, control_totals=len(found.totals))),
+            measurements,
+        )
+        for gate in GATES
+    )
 
 
 def _summary(context: PhaseContext, plan: PlanRecord, run_id: str, found: _Found, seconds: float) -> VerifySummary:
@@ -294,6 +314,7 @@ def _summary(context: PhaseContext, plan: PlanRecord, run_id: str, found: _Found
             )
             for name, result in found.reconciled.items()
         },
+        control_totals=tuple(found.totals),
         findings={level.value: sum(finding.level is level for finding in found.findings) for level in Level},
         reports=found.reports,
         seconds=round(seconds, 3),

@@ -15,6 +15,7 @@ from rollout.mapping.spec import MappingRule, MappingSpec, TransformStep
 from rollout.mapping.transforms import compile_steps, value_map_files
 from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.finding import Finding
+from rollout.project.check_layers import check_layers
 from rollout.project.gates import METRICS
 from rollout.project.spec import NAME, EntitySpec, PhaseName, ProjectSpec, WaveSpec
 from rollout.project.yamlfile import Document, Place
@@ -33,6 +34,7 @@ def check_spec(spec: ProjectSpec, document: Document, root: Path) -> list[Findin
         lambda: _systems_and_targets(spec, document),
         lambda: _entities(spec, document),
         lambda: _waves(spec, document),
+        lambda: check_layers(spec, document),
         lambda: _operation(spec, document),
         lambda: _match(spec, document),
         lambda: _owner_map(spec, document, root),

@@ -22,6 +22,7 @@ METRICS: Mapping[str, str] = MappingProxyType(
         "relations_broken": "references that lead to the wrong record, to none, or from where none was loaded",
         "sample_wrong_bound": "upper bound of the share of wrong records, from the acceptance sample; worst entity",
         "gx_failed": "critical expectations that failed",
+        "control_totals_off": "figures of the legacy system that what was loaded does not agree with",
         "cells_failed": "cells of the integration matrix that failed",
         "cells_open": "cells of the integration matrix that could not be judged",
         "drill_missing": "records that a fault drill lost",
@@ -62,6 +63,14 @@ DEFAULT_CRITERIA: Mapping[str, tuple[Criterion, ...]] = MappingProxyType(
             Criterion(metric="accounted", comparison=Comparison.EQUAL, threshold=1),
             *(Criterion(metric=metric, comparison=Comparison.EQUAL, threshold=0) for metric in _NONE_OF),
         ),
+        # What must be true of a layer before the next one may be loaded.
+        "layer": (
+            Criterion(metric="load_success", comparison=Comparison.AT_LEAST, threshold=0.99),
+            *(
+                Criterion(metric=metric, comparison=Comparison.EQUAL, threshold=0)
+                for metric in ("open_rows", "count_difference", "reconcile_missing", "reconcile_duplicate")
+            ),
+        ),
         "integrate": tuple(
             Criterion(metric=metric, comparison=Comparison.EQUAL, threshold=0)
             for metric in ("cells_failed", "cells_open", "drill_missing", "drill_extra")
@@ -81,11 +90,15 @@ DEFAULT_CRITERIA: Mapping[str, tuple[Criterion, ...]] = MappingProxyType(
         ),
     }
 )
-"""What a gate asks if the project file declares no criteria for it; `sample_wrong_bound` comes with `verify:`."""
+"""What a gate asks if the project file declares no criteria for it; `sample_wrong_bound` comes with `verify:`, and
+`control_totals_off` with the control totals of `layers:`."""
 
 
-def criteria(spec: ProjectSpec, gate: str) -> tuple[Criterion, ...]:
-    """A gate's criteria: the project's own, or the defaults as far as the project has something to judge by them."""
+def criteria(spec: ProjectSpec, gate: str, *, control_totals: int = 0) -> tuple[Criterion, ...]:
+    """A gate's criteria: the project's own, or the defaults as far as the project has something to judge by them.
+
+    ``control_totals`` is how many of the legacy system's figures must be reached by now.
+    """
     if gate in spec.gates:
         return spec.gates[gate].criteria
     asked = DEFAULT_CRITERIA[gate]
@@ -96,4 +109,6 @@ def criteria(spec: ProjectSpec, gate: str) -> tuple[Criterion, ...]:
     if gate == "verify":
         limit = spec.verify.max_wrong_share
         asked += (Criterion(metric="sample_wrong_bound", comparison=Comparison.AT_MOST, threshold=limit),)
+    if gate in ("layer", "verify") and control_totals:
+        asked += (Criterion(metric="control_totals_off", comparison=Comparison.EQUAL, threshold=0),)
     return asked

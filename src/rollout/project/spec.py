@@ -168,6 +168,9 @@ class ControlTotal(Frozen):
     status: str = Field(description="Which states count, in words, such as 'all but cancelled'.")
     returns: str = Field(description="How returns count, in words, such as 'as negative amounts'.")
     as_of: str = Field(description="When the figure was taken: an ISO date or date and time.")
+    wave: str | None = Field(
+        default=None, description="The wave whose load completes the figure. Default: the last, that is everything."
+    )
 
     @model_validator(mode="after")
     def _summed(self) -> Self:

@@ -9,6 +9,7 @@ from rollout.model.outcome import Accounting
 from rollout.model.target import TargetRecord
 from rollout.model.verdict import Verdict, judge_gate
 from rollout.project.gates import DEFAULT_CRITERIA, METRICS
+from rollout.verify.control_totals import measured as control_totals
 from rollout.verify.gates import load_measurements, verify_measurements
 from rollout.verify.recheck import Expectation, wrong_fields
 from rollout.verify.reconcile import Reconciliation
@@ -180,8 +181,9 @@ def test_a_sample_of_nothing_proves_nothing():
 
 
 def test_every_metric_that_can_be_asked_for_is_measured():
-    found = [*load_measurements([ACCOUNT], ["account"]), *verify_measurements({}, {}, {}, [])]
-    others = {item.metric for name, gate in DEFAULT_CRITERIA.items() if name not in ("load", "verify") for item in gate}
+    found = [*load_measurements([ACCOUNT], ["account"]), *verify_measurements({}, {}, {}, []), control_totals([])]
+    ours = ("load", "verify", "layer")
+    others = {item.metric for name, gate in DEFAULT_CRITERIA.items() if name not in ours for item in gate}
     assert {item.metric for item in found} == set(METRICS) - others
     assert {item.metric for gate in DEFAULT_CRITERIA.values() for item in gate} <= set(METRICS)
 

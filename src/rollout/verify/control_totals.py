@@ -1,0 +1,144 @@
+"""Control totals: figures of the legacy system that what was loaded must agree with.
+
+A figure means nothing without what it counts, so each declares its tax, states, returns and time (`ControlTotal`). Only
+records that the load brought count: what people or syncs created is no part of the legacy system's figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from rollout.model.base import Frozen
+from rollout.model.entity import Values
+from rollout.model.verdict import Measurement
+from rollout.project.spec import ControlTotal, ProjectSpec
+
+METRIC = "control_totals_off"
+
+
+class ControlTotalResult(Frozen):
+    """A figure of the legacy system beside the target's."""
+
+    name: str
+    entity: str
+    measure: str
+    field: str | None
+    expected: str = Field(description="The legacy system's figure, as a decimal number.")
+    observed: str = Field(description="The target's figure, over the records that were loaded.")
+    difference: str = Field(description="observed − expected.")
+    tolerance: str
+    records: int = Field(description="Loaded records that count.")
+    unreadable: int = Field(description="Of them those whose field holds no number; a total with one never agrees.")
+    agrees: bool
+    tax: str
+    status: str
+    returns: str
+    as_of: str
+
+
+@dataclass
+class Tally:
+    """Adds up one control total, record by record."""
+
+    total: ControlTotal
+    records: int = 0
+    amount: Decimal = Decimal(0)
+    unreadable: int = 0
+
+    def add(self, values: Values) -> None:
+        """Count a record that was loaded, if the total's filter takes it. A field without value adds nothing."""
+        if any(values.get(field) not in wanted for field, wanted in self.total.where.items()):
+            return
+        self.records += 1
+        held = values.get(self.total.field) if self.total.field is not None else "1"
+        if held is None:
+            return
+        try:
+            self.amount += Decimal(held)
+        except InvalidOperation:
+            self.unreadable += 1
+
+    def result(self) -> ControlTotalResult:
+        """The figure beside the legacy system's."""
+        total = self.total
+        difference = self.amount - Decimal(total.expected)
+        return ControlTotalResult(
+            name=total.name,
+            entity=total.entity,
+            measure=total.measure,
+            field=total.field,
+            expected=total.expected,
+            observed=_plain(self.amount),
+            difference=_plain(difference),
+            tolerance=total.tolerance,
+            records=self.records,
+            unreadable=self.unreadable,
+            agrees=self.unreadable == 0 and abs(difference) <= Decimal(total.tolerance),
+            tax=total.tax,
+            status=total.status,
+            returns=total.returns,
+            as_of=total.as_of,
+        )
+
+
+def due_totals(
+    spec: ProjectSpec, wave: str, *, layer: str | None = None, entities: Iterable[str] | None = None
+) -> tuple[ControlTotal, ...]:
+    """The control totals that the load of a wave must reach, of one layer or entity, or of all."""
+    last = spec.waves[-1].name
+    wanted = None if entities is None else set(entities)
+    return tuple(
+        total
+        for declared in spec.layers
+        if layer in (None, declared.name)
+        for total in declared.control_totals
+        if (total.wave or last) == wave and (wanted is None or total.entity in wanted)
+    )
+
+
+def tallied(totals: Sequence[ControlTotal], observed: Path, migration_keys: pa.Array) -> list[ControlTotalResult]:
+    """Work out an entity's control totals from what was read back.
+
+    Args:
+        totals: Of this entity.
+        observed: As `rollout.verify.observe.observe` wrote it.
+        migration_keys: Of the records that count.
+    """
+    tallies = [Tally(total) for total in totals]
+    columns = {"_migration_key", *(field for total in totals for field in (total.field, *total.where) if field)}
+    for batch in pq.ParquetFile(observed).iter_batches(columns=sorted(columns)) if tallies else ():
+        for row in batch.filter(pc.is_in(batch["_migration_key"], migration_keys)).to_pylist():
+            for tally in tallies:
+                tally.add(row)
+    return [tally.result() for tally in tallies]
+
+
+def measured(results: Sequence[ControlTotalResult]) -> Measurement:
+    """How many control totals are off; the evidence is their number."""
+    off = [result for result in results if not result.agrees]
+    return Measurement(
+        metric=METRIC,
+        value=float(len(off)) if results else None,
+        evidence=len(results),
+        detail="; ".join(_told(result) for result in off),
+    )
+
+
+def _told(result: ControlTotalResult) -> str:
+    unreadable = f", {result.unreadable} not readable" if result.unreadable else ""
+    return f"{result.name}: {result.observed} of {result.expected} ({result.difference}){unreadable}"
+
+
+def _plain(number: Decimal) -> str:
+    """Without exponent or trailing zeros."""
+    text = format(number, "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if number == 0 else text
