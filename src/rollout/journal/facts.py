@@ -38,7 +38,8 @@ FROM plan p LEFT JOIN LATERAL (
     SELECT person, at FROM approval
     WHERE plan_id = p.plan_id AND plan_hash = p.plan_hash ORDER BY seq DESC LIMIT 1
 ) a ON true
-WHERE p.project_id = :project AND p.target = :target AND p.state <> 'draft' ORDER BY p.wave, p.seq DESC
+WHERE p.project_id = :project AND p.target = :target AND p.state <> 'draft'
+  AND p.kind IN ('load', 'delta', 'retry') ORDER BY p.wave, p.seq DESC
 """)
 
 _PEOPLE = text("SELECT count(*) FROM person WHERE project_id = :project AND revoked_at IS NULL")

@@ -9,6 +9,7 @@ from sqlalchemy import ARRAY, Connection, Text, cast, delete, func, insert, sele
 
 from rollout.journal import schema
 from rollout.journal.engine import analyze, driver_cursor
+from rollout.journal.overlay import EFFECTIVE, overlays, parameters
 from rollout.model.outcome import Accounting, Bucket
 
 LedgerRow = tuple[str, str, str | None, str | None, str]
@@ -16,26 +17,15 @@ LedgerRow = tuple[str, str, str | None, str | None, str]
 
 DISPOSITIONS = {"merged": Bucket.MERGED, "quarantined": Bucket.QUARANTINED, "skipped": Bucket.SKIPPED}
 
-# A golden row's bucket is its newest line in the latest plan of its wave and the target that a load has begun.
-_LATEST = text("""
-SELECT DISTINCT ON (wave) plan_id FROM plan
-WHERE project_id = :project AND (CAST(:target AS text) IS NULL OR target = :target)
-  AND (CAST(:wave AS text) IS NULL OR wave = :wave) AND begun_at IS NOT NULL
-ORDER BY wave, seq DESC
-""")
 # Asked with the plans' ids: from a join with them PostgreSQL would expect a handful of lines, and look up each row.
-_ACCOUNTING = text("""
-WITH newest AS (
-    SELECT DISTINCT ON (plan_id, entity, migration_key) plan_id, entity, migration_key, state
-    FROM row_line WHERE plan_id = ANY(:plans)
-    ORDER BY plan_id, entity, migration_key, step DESC, attempt DESC
-), outcome AS MATERIALIZED (
-    SELECT plan_id, entity, p.golden_key, n.state FROM newest n JOIN plan_row p USING (plan_id, entity, migration_key)
+_ACCOUNTING = text(f"""
+WITH {EFFECTIVE}, outcome AS MATERIALIZED (
+    SELECT e.wave, entity, p.golden_key, e.state FROM effective e JOIN plan_row p USING (plan_id, entity, migration_key)
 )
 SELECT r.entity, r.disposition, o.state, count(*) AS rows
 FROM source_row r
-LEFT JOIN (outcome o JOIN plan USING (plan_id))
-  ON r.disposition = 'golden' AND plan.wave = r.wave AND o.entity = r.entity AND o.golden_key = r.source_key
+LEFT JOIN outcome o
+  ON r.disposition = 'golden' AND o.wave = r.wave AND o.entity = r.entity AND o.golden_key = r.source_key
 WHERE r.project_id = :project AND (CAST(:wave AS text) IS NULL OR r.wave = :wave)
 GROUP BY r.entity, r.disposition, o.state
 """)
@@ -116,21 +106,26 @@ class Ledger:
         return [(row.entity, DISPOSITIONS[row.disposition], row.reason, row.rows) for row in rows]
 
     def accounting(self, connection: Connection, target: str | None, *, wave: str | None = None) -> list[Accounting]:
-        """The conservation table after the latest load of a wave (None: of each) into ``target`` (None: into any)."""
-        parameters = {"project": self._project_id, "target": target, "wave": wave}
+        """The conservation table of a wave (None: of each) in ``target`` (None: in the one loaded last).
+
+        It is as the wave's latest load, and the retries and undos after it, left the rows.
+        """
+        chosen = {"project": self._project_id, "wave": wave}
         headers = connection.execute(
             text(
                 "SELECT entity, sum(source_rows)::bigint AS source_rows FROM ledger WHERE project_id = :project"
                 " AND (CAST(:wave AS text) IS NULL OR wave = :wave) GROUP BY entity ORDER BY min(ordinal), entity"
             ),
-            parameters,
+            chosen,
         ).all()
-        plans = list(connection.execute(_LATEST, parameters).scalars())
+        loaded = overlays(connection, self._project_id, target, wave=wave)
         counts: dict[str, dict[str, int]] = {header.entity: {} for header in headers}
-        for row in connection.execute(_ACCOUNTING, {**parameters, "plans": plans}):
+        for row in connection.execute(_ACCOUNTING, {**chosen, **parameters(loaded)}):
             name = DISPOSITIONS[row.disposition].value if row.disposition != "golden" else bucket_of_state(row.state)
             entity_counts = counts[row.entity]
             entity_counts[name] = entity_counts.get(name, 0) + row.rows
+            if row.state == "undone":
+                entity_counts["undone"] = row.rows
         return [
             Accounting.model_validate({"entity": header.entity, "source": header.source_rows, **counts[header.entity]})
             for header in headers
@@ -140,8 +135,11 @@ class Ledger:
 def bucket_of_state(state: str | None) -> str:
     """The accounting column of a golden row's newest state; without one it is not loaded yet.
 
-    An open intent counts as unknown: whether it landed has not been decided yet.
+    An open intent counts as unknown: whether it landed has not been decided yet. What was taken back is not in the
+    target because people said so, like what they skipped.
     """
     if state is None or state == "retried":
         return "not_loaded"
+    if state == "undone":
+        return Bucket.SKIPPED.value
     return Bucket.UNKNOWN.value if state == "intent" else Bucket(state).value

@@ -48,6 +48,7 @@ class Accounting(Frozen):
     conflict: int = 0
     waiting: int = 0
     unknown: int = 0
+    undone: int = Field(default=0, description="Of the skipped rows those that were loaded and then taken back.")
     not_loaded: int = Field(default=0, description="Golden rows that no load has reached yet; 0 after a load.")
 
     @property

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from rollout.journal.facts import judging_summary, overrides
 from rollout.journal.ledger import Ledger
+from rollout.journal.overlay import overlay_of
+from rollout.journal.overlay import reasons as overlaid_reasons
 from rollout.journal.plans import PlanRecord, Plans
 from rollout.model.finding import Finding
 from rollout.model.outcome import Bucket
@@ -44,7 +46,8 @@ def acceptance_document(
     plans = Plans(context.journal.project_id)
     with context.journal.transaction() as connection:
         approval = plans.approval(connection, plan)
-        reasons = plans.reasons(connection, plan.plan_id)
+        overlay = overlay_of(connection, context.journal.project_id, plan.target, plan.wave)
+        reasons = overlaid_reasons(connection, overlay) if overlay else {}
         held_back = Ledger(context.journal.project_id).held_back(connection, wave=plan.wave)
     return Acceptance(
         project=spec.project.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollout.errors import ConfigError
 from rollout.journal.facts import overrides
-from rollout.journal.plans import Plans
+from rollout.journal.overlay import is_finished, overlay_of
 from rollout.model.verdict import Verdict
 from rollout.phases.context import PhaseContext
 from rollout.phases.drift import source_inputs
@@ -23,18 +23,19 @@ def refuse_unknown_wave(context: PhaseContext, wave: str) -> None:
 def next_wave(context: PhaseContext, target_name: str) -> str:
     """The first wave that is not finished, or the last one if all are.
 
-    A wave is finished when the newest plan of it that a load has begun is wholly applied, rests on the sources and
-    rules as they are now, and each of the wave's gates `load` and `verify` is PASS or overridden by name.
+    A wave is finished when the newest plan of it that a load has begun is wholly applied, with the retries after it;
+    when none of it was taken back, it rests on the sources and rules as they are now, and each of the wave's gates
+    `load` and `verify` is PASS or overridden by name.
     """
     names = [wave.name for wave in context.project.spec.waves]
     if len(names) == 1:
         return names[0]
     inputs = source_inputs(context)
-    plans = Plans(context.journal.project_id)
     for name in names[:-1]:
         with context.journal.transaction() as connection:
-            plan = plans.latest_begun(connection, target_name, wave=name)
-        if plan is None or plan.state != "applied" or any(plan.inputs[key] != inputs[key] for key in inputs):
+            overlay = overlay_of(connection, context.journal.project_id, target_name, name)
+            applied = overlay is not None and overlay.newest.state == "applied" and is_finished(connection, overlay)
+        if overlay is None or not applied or any(overlay.base.inputs[key] != inputs[key] for key in inputs):
             return name
         if not all(_is_passed(context, gate, name) for gate in GATES):
             return name

@@ -7,7 +7,8 @@ about every entity must have looked at every entity.
 The buckets of the conservation table count source rows, and a golden record's row stands for the rows merged into it
 (they are in `merged`). So the rows planned are ``created + updated + unchanged + adopted + rejected + conflict +
 waiting + unknown + not_loaded``, and coverage's denominator ``source − merged − skipped`` is the same plus the
-quarantined rows: both compare golden records with golden records.
+quarantined rows: both compare golden records with golden records. Rows that were loaded and taken back are in `skipped`
+too, but nobody approved to do without them: they stay in the denominator.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def planned(line: Accounting) -> int:
 
 def coverable(line: Accounting) -> int:
     """Records that the source rows make: merged ones count once, approved skips not at all."""
-    return line.source - line.merged - line.skipped
+    return line.source - line.merged - (line.skipped - line.undone)
 
 
 def _loaded_of(base: Callable[[Accounting], int]) -> Callable[[Accounting], float | None]:
