@@ -40,8 +40,12 @@ class Outcome(NamedTuple):
     target_id: str | None = None
     reason_code: str | None = None
     message: str | None = None
-    base: Mapping[str, str] | None = None
-    """What the merge base learns from this row, by field (`rollout.load.merge_base`); None: nothing."""
+    base: Mapping[str, str | None] | None = None
+    """What the merge base learns from this row, by field (`rollout.load.merge_base`); None: nothing.
+
+    An entry of None goes."""
+    is_forgotten: bool = False
+    """The record is not ours any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class RowStates:
         with cursor.copy(_COPY_LINES) as copy:
             copy.set_types(_LINE_TYPES)
             for outcome in outcomes:
-                copy.write_row((self.plan_id, self.entity, STEP, self._run_id, *closed, *outcome[:-1]))
+                copy.write_row((self.plan_id, self.entity, STEP, self._run_id, *closed, *outcome[:-2]))
 
     def close(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
         """Close lines that were open. One that somebody else has closed is a defect or a second worker."""
@@ -199,7 +203,7 @@ def remember_records(
         "INSERT INTO target_record (project_id, target, entity, migration_key, target_id, base)"
         " SELECT %s, %s, %s, key, id, base::jsonb FROM unnest(%b::text[], %b::text[], %b::text[]) AS r(key, id, base)"
         " ON CONFLICT (project_id, target, entity, migration_key) DO UPDATE SET target_id = excluded.target_id,"
-        " base = target_record.base || excluded.base",
+        " base = jsonb_strip_nulls(target_record.base || excluded.base)",
         (
             project_id,
             target,
@@ -209,6 +213,29 @@ def remember_records(
             [orjson.dumps(outcome.base).decode() for outcome in known],
         ),
     )
+
+
+def forget_records(
+    connection: Connection, project_id: str, target: str, entity: str, migration_keys: Sequence[str]
+) -> None:
+    """Remove the crosswalk's last leg of records that are not ours any more."""
+    driver_cursor(connection).execute(
+        "DELETE FROM target_record"
+        f" WHERE project_id = %s AND target = %s AND entity = %s AND migration_key = {ANY_TEXT}",
+        (project_id, target, entity, texts(migration_keys)),
+    )
+
+
+def still_to_delete(connection: Connection, plan_id: str, migration_keys: Sequence[str]) -> set[str]:
+    """Of these keys those whose records a plan deletes, and has not decided about yet."""
+    rows = driver_cursor(connection).execute(
+        "SELECT p.migration_key FROM plan_row p WHERE p.plan_id = %s AND p.action = 'delete'"
+        f" AND p.migration_key = {ANY_TEXT} AND NOT EXISTS ("
+        "SELECT FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity"
+        " AND s.migration_key = p.migration_key AND s.state NOT IN ('intent', 'unknown', 'waiting', 'retried'))",
+        (plan_id, texts(migration_keys)),
+    )
+    return {key for (key,) in cast("list[tuple[str]]", rows.fetchall())}
 
 
 def merge_bases(

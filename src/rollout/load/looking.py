@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from rollout.connectors.reasons import Reason
 from rollout.load import machine
+from rollout.load.inspecting import Inspector
 from rollout.load.machine import Decision, RowState
-from rollout.load.work import LoadScope, Round, Work, after_read_back
+from rollout.load.work import BY_ID, LoadScope, Round, Work, after_read_back
 from rollout.model.target import Op, RowResult, TargetRecord
 
 PROBE_WAIT_S = 30.0
@@ -20,12 +21,17 @@ class Looker:
 
     def __init__(self, scope: LoadScope) -> None:
         self._scope = scope
+        self._inspector = Inspector(scope)
 
     def before(self, works: Sequence[Work]) -> Round:
         """Look before anything is sent, where the plan could be out of date."""
         enforces = self._scope.target.capabilities.enforces_unique
-        current = self._read([work.key for work in works if work.op is Op.UPDATE or not enforces])
+        by_id = [work for work in works if work.row.action in BY_ID]
         round_ = Round()
+        if by_id:
+            round_.note(self._inspector.before(by_id))
+            works = [work for work in works if work.row.action not in BY_ID]
+        current = self._read([work.key for work in works if work.op is Op.UPDATE or not enforces])
         for work in works:
             records = current.get(work.key, ())
             if work.op is Op.UPDATE:
@@ -41,6 +47,10 @@ class Looker:
 
     def after(self, answered: Sequence[tuple[Work, RowResult]]) -> Round:
         """Learn what the target really stored: from its answer if it is of that kind, otherwise by reading back."""
+        by_id = [pair for pair in answered if pair[0].row.action in BY_ID]
+        round_ = Round(self._inspector.after(by_id) if by_id else [])
+        if by_id:
+            answered = [pair for pair in answered if pair[0].row.action not in BY_ID]
         stored: dict[str, Sequence[TargetRecord]] = {}
         capabilities = self._scope.target.capabilities
         if capabilities.returns_stored and capabilities.enforces_unique:
@@ -52,40 +62,45 @@ class Looker:
         decisions = [(work, machine.after_answer(result)) for work, result in answered]
         landed = [work for work, decision in decisions if decision.state in machine.LANDED]
         stored.update(self._read_back([work for work in landed if work.key not in stored]))
-        return Round(
-            decided=[
-                after_read_back(work, decision, stored.get(work.key, ()))
-                if decision.state in machine.LANDED
-                else (work, decision)
-                for work, decision in decisions
-            ]
-        )
+        round_.decided += [
+            after_read_back(work, decision, stored.get(work.key, ()))
+            if decision.state in machine.LANDED
+            else (work, decision)
+            for work, decision in decisions
+        ]
+        return round_
 
     def probe(self, works: Sequence[Work]) -> Round:
         """Decide rows without a usable answer by looking, for up to PROBE_WAIT_S."""
         round_, waited_s = Round(), 0.0
         undecided = list(works)
         while undecided:
-            current = self._read([work.key for work in undecided])
-            still: list[Work] = []
-            for work in undecided:
-                records = current.get(work.key, ())
-                decision = self._decide(work, records)
-                if decision.send:
-                    work.record = records[0] if records else None
-                    round_.send.append(work)
-                elif decision.state is RowState.UNKNOWN and waited_s < PROBE_WAIT_S and not work.claimed_id:
-                    still.append(work)
-                elif decision.state in machine.LANDED:
-                    work.probed = True
-                    round_.decided.append(after_read_back(work, decision, records))
+            looked = self._look_again(undecided)
+            undecided = []
+            for work, decision in looked:
+                if decision.state is RowState.UNKNOWN and waited_s < PROBE_WAIT_S and not work.claimed_id:
+                    undecided.append(work)
                 else:
-                    round_.decided.append((work, decision))
-            undecided = still
+                    round_.note([(work, decision)])
             if undecided:
                 self._scope.sleep(PROBE_PAUSE_S)
                 waited_s += PROBE_PAUSE_S
         return round_
+
+    def _look_again(self, works: Sequence[Work]) -> list[tuple[Work, Decision]]:
+        by_key = [work for work in works if work.row.action not in BY_ID]
+        current = self._read([work.key for work in by_key])
+        found = self._inspector.again([work for work in works if work.row.action in BY_ID])
+        for work in by_key:
+            records = current.get(work.key, ())
+            decision = self._decide(work, records)
+            if decision.send:
+                work.record = records[0] if records else None
+            elif decision.state in machine.LANDED:
+                work.probed = True
+                work, decision = after_read_back(work, decision, records)  # noqa: PLW2901 - the same work
+            found.append((work, decision))
+        return found
 
     def _decide(self, work: Work, records: Sequence[TargetRecord]) -> Decision:
         assert work.sent_s is not None

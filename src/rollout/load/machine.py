@@ -9,6 +9,9 @@
         │                                                                                  └► unknown is probed again
         └────► undone | kept (the rows of an undo)
 
+Here are the states, and the decisions about creates and updates; those about rows that an undo takes back are in
+`rollout.load.machine_undo`, those about records that people made and that become ours in `rollout.load.machine_adopt`.
+
 A line in ``intent`` means: the call may have been sent. ``retried`` closes an attempt that provably stored nothing; the
 next attempt is a line of its own. Closed lines never change, except ``unknown`` and ``waiting``, which are still open
 questions.
@@ -55,6 +58,9 @@ _STATES = {
     RowStatus.UNKNOWN: RowState.UNKNOWN,
 }
 LANDED = frozenset({RowState.CREATED, RowState.UPDATED, RowState.UNCHANGED, RowState.ADOPTED})
+"""The record is in the target as the plan has it."""
+DONE = LANDED | {RowState.UNDONE}
+"""The row's plan is carried out."""
 
 
 class Decision(NamedTuple):
@@ -64,6 +70,10 @@ class Decision(NamedTuple):
     target_id: str | None = None
     reason_code: str | None = None
     message: str = ""
+    values: Values | None = None
+    """Of a row to be sent: the fields to set, if not all that are planned."""
+    settled: frozenset[str] | None = None
+    """Of an outcome: the fields that are as the row has them, if not all."""
 
     @property
     def send(self) -> bool:
@@ -167,9 +177,18 @@ def probe(
             reason_code="neither_old_nor_new",
             message=f"holds neither the old nor the new value: {', '.join(neither)}",
         )
+    return unless_late(SEND, elapsed_s=elapsed_s, capabilities=capabilities)
+
+
+def unless_late(decision: Decision, *, elapsed_s: float, capabilities: Capabilities) -> Decision:
+    """Hold back what changes a record until the call before it can no longer be carried out late.
+
+    A conditional write that lands late is refused, or our next one is: sending again is safe at once.
+    """
     late_s = capabilities.call_timeout_s + capabilities.max_commit_delay_s + capabilities.read_your_writes_delay_s
-    # A conditional update that lands late is refused, or our next one is: sending again is safe at once.
-    return SEND if capabilities.conditional_update or elapsed_s >= late_s else _undecided()
+    if not decision.send or capabilities.conditional_update or elapsed_s >= late_s:
+        return decision
+    return _undecided()
 
 
 def duplicates(current: Sequence[TargetRecord]) -> Decision:

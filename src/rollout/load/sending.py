@@ -13,14 +13,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from rollout.errors import OutcomeUnknown, Retryable
-from rollout.journal import crosswalk
 from rollout.journal.engine import Connection
-from rollout.journal.plans import Plans, StoredRow
-from rollout.journal.rows import Intent, OpenLine, Outcome, knows_records, remember_records
+from rollout.journal.plans import StoredRow
+from rollout.journal.rows import Intent, OpenLine, Outcome, forget_records, knows_records, remember_records
 from rollout.load.looking import Looker
-from rollout.load.machine import LANDED, Decision, RowState
-from rollout.load.plan import Action, PlannedRow, Reference
-from rollout.load.work import LoadScope, Round, Work, base_entries, image_place, row_place, split_answers
+from rollout.load.machine import DONE, LANDED, Decision, RowState
+from rollout.load.preparing import Preparer
+from rollout.load.remembering import base_entries, forgets
+from rollout.load.work import LoadScope, Round, Work, image_place, split_answers
 from rollout.model import masking
 from rollout.model.target import RowResult, WriteRow
 
@@ -58,6 +58,7 @@ class Sender:
     def __init__(self, scope: LoadScope) -> None:
         self._scope = scope
         self._looker = Looker(scope)
+        self._preparer = Preparer(scope)
         self._answered: deque[_Answered] = deque()
         """To be closed along with the next intents."""
         with scope.journal.transaction() as connection:
@@ -72,7 +73,7 @@ class Sender:
             Fatal: The target refuses for good. Open intents stay for the next run.
             LeaseHeld: Another process took over.
         """
-        works, decided = self._prepare(rows)
+        works, decided = self._preparer.fresh(rows)
         first = self._looker.before(works)
         decided.extend(first.decided)
         batch = self._intend(first.send, decided)
@@ -100,89 +101,17 @@ class Sender:
 
     def resume(self, lines: Sequence[OpenLine]) -> list[RowState]:
         """Decide open lines by looking at the target, and send what was not stored."""
-        round_ = self._looker.probe(self._reopen(lines))
+        round_ = self._looker.probe(self._preparer.reopened(lines))
         states = self._close(round_, batch=None)
         pending = self._next_attempt(round_.send, tries=0, states=states)
         return states + self._send_until_closed(pending)
 
     def settle(self, lines: Sequence[OpenLine]) -> list[RowState]:
         """Decide open lines by looking, and send nothing: what was not stored is closed as retried."""
-        round_ = self._looker.probe(self._reopen(lines))
+        round_ = self._looker.probe(self._preparer.reopened(lines))
         return self._close(round_, batch=None) + [RowState.RETRIED] * len(round_.send)
 
-    # From plan to intent
-
-    def _prepare(self, rows: Sequence[StoredRow]) -> tuple[list[Work], list[tuple[Work, Decision]]]:
-        decided: list[tuple[Work, Decision]] = []
-        to_send: list[Work] = []
-        for stored in rows:
-            row = self._unseal(stored)
-            work = Work(row.migration_key, row, stored.digest, stored.attempt + 1, row.new)
-            if row.action is Action.UNCHANGED:
-                decided.append((work, Decision(RowState.UNCHANGED, target_id=row.target_id)))
-            elif row.action is Action.CONFLICT:
-                decided.append((work, Decision(RowState.CONFLICT, row.target_id, row.reason_code, row.message)))
-            else:
-                to_send.append(work)
-        works, waiting = self._resolve(to_send)
-        for work, missing in waiting:
-            work.attempt = 0
-            told = f"waits for {missing}"
-            decided.append((work, Decision(RowState.WAITING, reason_code="parent_not_loaded", message=told)))
-        return works, decided
-
-    def _reopen(self, lines: Sequence[OpenLine]) -> list[Work]:
-        """The work that open lines stand for."""
-        scope = self._scope
-        with scope.journal.transaction() as connection:
-            stored = Plans(scope.journal.project_id).rows_by_key(
-                connection, scope.plan.plan_id, scope.entity, [line.migration_key for line in lines]
-            )
-        now_s = scope.clock_s()
-        works, waiting = self._resolve(
-            [
-                Work(
-                    line.migration_key,
-                    row := self._unseal(stored[line.migration_key]),
-                    stored[line.migration_key].digest,
-                    line.attempt,
-                    row.new,
-                    sent_s=now_s - line.elapsed_s,
-                    claimed_id=line.target_id,
-                )
-                for line in lines
-            ]
-        )
-        assert not waiting, "a row is only sent when its parents are loaded"
-        return works
-
-    def _resolve(self, works: Sequence[Work]) -> tuple[list[Work], list[tuple[Work, str]]]:
-        """Put target ids in place of parents; rows whose parents have none yet wait."""
-        scope = self._scope
-        wanted: dict[str, set[str]] = {}
-        for work in works:
-            for reference in work.row.references.values():
-                wanted.setdefault(reference.entity, set()).add(reference.migration_key)
-        ids: dict[Reference, str] = {}
-        for entity, keys in wanted.items():
-            with scope.journal.transaction() as connection:
-                found = crosswalk.target_ids(
-                    connection, scope.journal.project_id, entity, scope.plan.target, sorted(keys)
-                )
-            ids.update({Reference(entity, key): target_id for key, target_id in found.items()})
-        ready, waiting = [], []
-        for work in works:
-            references = work.row.references
-            if not references:
-                ready.append(work)
-                continue
-            missing = next((parent for parent in references.values() if parent not in ids), None)
-            if missing is not None:
-                waiting.append((work, f"{missing.entity} {missing.migration_key}"))
-                continue
-            work.new = {**work.new, **{name: ids[parent] for name, parent in references.items()}}
-            ready.append(work)
-        return ready, waiting
+    # Intent
 
     def _intend(self, works: Sequence[Work], decided: Sequence[tuple[Work, Decision]] = ()) -> _Batch:
         """Journal intents, and rows that are decided without a call; after this commit the call may begin.
@@ -248,7 +177,7 @@ class Sender:
             WriteRow(
                 migration_key=work.key,
                 op=work.op,
-                values=work.new,
+                values=work.sends,
                 target_id=work.row.target_id,
                 expected_version=work.record.version if work.record and capabilities.conditional_update else None,
             )
@@ -291,7 +220,9 @@ class Sender:
         pause_s = BACKOFF_S[min(max(tries, 1), len(BACKOFF_S)) - 1]
         scope.sleep(max((cause.retry_after_s or 0.0) if cause else 0.0, pause_s))
         fresh = [
-            replace(work, attempt=work.attempt + 1, answer=None, sent_s=None, record=None, before_image=None)
+            replace(
+                work, attempt=work.attempt + 1, answer=None, sent_s=None, record=None, before_image=None, chosen=None
+            )
             for work in works
         ]
         round_ = self._looker.before(fresh)
@@ -310,7 +241,7 @@ class Sender:
         states = [decision.state for _, decision in round_.decided if decision.state]
         outcomes = [self._outcome(work, decision) for work, decision in round_.decided]
         outcomes += [self._outcome(work, Decision(RowState.RETRIED)) for work in round_.send]
-        if may_wait and batch is not None and not round_.send and LANDED.issuperset(states):
+        if may_wait and batch is not None and not round_.send and DONE.issuperset(states):
             self._answered.append(_Answered(batch, outcomes))
             return states
         with scope.journal.transaction() as connection:
@@ -332,6 +263,9 @@ class Sender:
             outcomes,
             all_new=self._all_new,
         )
+        gone = [outcome.migration_key for outcome in outcomes if outcome.is_forgotten]
+        if gone:
+            forget_records(connection, scope.journal.project_id, scope.plan.target, scope.entity, gone)
 
     def _outcome(self, work: Work, decision: Decision) -> Outcome:
         assert decision.state is not None
@@ -339,7 +273,8 @@ class Sender:
         stored = work.record if decision.state in LANDED and work.sent_s is not None else None
         return Outcome(
             work.key,
-            work.attempt,
+            # A row that waits has had no attempt; where one was made, its line says so.
+            0 if decision.state is RowState.WAITING and work.sent_s is None else work.attempt,
             decision.state.value,
             work.digest,
             work.before_image,
@@ -348,18 +283,11 @@ class Sender:
             decision.reason_code,
             _tidy(decision.message, work) or None,
             base_entries(work, decision, scope.fields, scope.fingerprint(work.key)),
+            forgets(work, decision),
         )
 
     def _place(self, work: Work, kind: str) -> str:
         return image_place(self._scope.plan.plan_id, self._scope.entity, work.key, work.attempt, kind)
-
-    def _unseal(self, stored: StoredRow) -> PlannedRow:
-        payload = self._scope.sealer.open(
-            stored.payload, row_place(self._scope.plan.plan_id, self._scope.entity, stored.migration_key)
-        )
-        return PlannedRow.from_payload(
-            stored.migration_key, stored.golden_key, stored.action, stored.reason_code, payload
-        )
 
 
 def _tidy(message: str, work: Work) -> str:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rollout.connectors.base import TargetReader, Writer
+from rollout.connectors.base import LinkReader, TargetReader, Writer
+from rollout.connectors.reasons import Reason
 from rollout.journal.crypto import Sealer
 from rollout.journal.leases import Lease, Throttle
 from rollout.journal.plans import PlanRecord
 from rollout.journal.rows import RowStates
 from rollout.journal.store import Journal
-from rollout.load.machine import LANDED, Decision, RowState, duplicates
-from rollout.load.merge_base import Fingerprint, learned
+from rollout.load.machine import Decision, RowState, duplicates
+from rollout.load.merge_base import Fingerprint
 from rollout.load.plan import Action, PlannedRow
 from rollout.model.entity import Values
 from rollout.model.target import Capabilities, Op, RowResult, RowStatus, TargetRecord
@@ -47,6 +48,8 @@ class LoadScope:
     """Monotonic seconds."""
     sleep: Callable[[float], None]
     max_attempts: int = 5
+    links: LinkReader | None = None
+    """Tells who refers to a record; None: the target cannot."""
 
     def fingerprint(self, migration_key: str) -> Fingerprint:
         """Fingerprints of one record's values."""
@@ -64,6 +67,8 @@ class Work:
     attempt: int
     new: Values
     """Fields to set, references resolved to target ids."""
+    chosen: Values | None = None
+    """Those that this attempt sets, if not all."""
     record: TargetRecord | None = None
     """The record as it was just before the write (updates), or as it was read back."""
     sent_s: float | None = None
@@ -80,7 +85,18 @@ class Work:
     @property
     def op(self) -> Op:
         """What is asked of the target."""
-        return Op.CREATE if self.row.action is Action.CREATE else Op.UPDATE
+        action = self.row.action
+        return Op.CREATE if action is Action.CREATE else _OPS.get(action, Op.UPDATE)
+
+    @property
+    def sends(self) -> Values:
+        """The fields that this attempt sets."""
+        return self.new if self.chosen is None else self.chosen
+
+
+_OPS = {Action.DELETE: Op.DELETE, Action.RELEASE: Op.RELEASE}
+BY_ID = frozenset({Action.ADOPT, Action.DELETE, Action.RESTORE, Action.RELEASE})
+"""Actions whose record is found by its id: it has our key not yet, or not any more."""
 
 
 @dataclass
@@ -89,6 +105,14 @@ class Round:
 
     decided: list[tuple[Work, Decision]] = field(default_factory=list)
     send: list[Work] = field(default_factory=list)
+
+    def note(self, looked: Sequence[tuple[Work, Decision]]) -> None:
+        """Part what is decided from what is to be sent."""
+        for work, decision in looked:
+            if decision.send:
+                self.send.append(work)
+            else:
+                self.decided.append((work, decision))
 
 
 def split_answers(
@@ -101,7 +125,7 @@ def split_answers(
         results = answers.get(work.key, ())
         if len(results) != 1 or results[0].status is RowStatus.UNKNOWN:
             doubtful.append(work)
-        elif results[0].status is RowStatus.CONFLICT:
+        elif results[0].status is RowStatus.CONFLICT or results[0].reason_code == Reason.REFERENCED:
             work.answer = results[0]
             doubtful.append(work)
         else:
@@ -129,20 +153,6 @@ def after_read_back(work: Work, decision: Decision, records: Sequence[TargetReco
             reason, told = "stored_differently", f"the target stored another value: {', '.join(sorted(differing))}"
     work.record = record
     return work, Decision(state, record.target_id, reason, told)
-
-
-def base_entries(
-    work: Work, decision: Decision, fields: Sequence[str], fingerprint: Fingerprint
-) -> Mapping[str, str] | None:
-    """What the merge base learns from a row's outcome; None where the record is not known to be in the target."""
-    if decision.state not in LANDED:
-        return None
-    if work.sent_s is None:  # nothing was sent: the target holds the planned values already
-        return {**work.row.agreed, **learned(work.new, work.new, fingerprint)}
-    sent = {name: work.new.get(name) for name in fields} if work.op is Op.CREATE else work.new
-    # Found by looking: what differs may be a person's, so it must not pass for what the target made of our value.
-    stored = sent if work.probed or work.record is None else work.record.values
-    return {**work.row.agreed, **learned(sent, stored, fingerprint)}
 
 
 def record_fingerprint(ledger: Sealer, entity: str, migration_key: str) -> Fingerprint:

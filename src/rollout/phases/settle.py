@@ -11,6 +11,7 @@ from rollout.load.machine import RowState
 from rollout.load.sending import Sender
 from rollout.load.work import LoadScope
 from rollout.phases.context import PhaseContext, TargetConnector
+from rollout.phases.translated import link_reader
 
 BATCH_LINES = 1_000
 
@@ -40,6 +41,7 @@ def load_scope(
         clock_s=time.monotonic,
         sleep=time.sleep,
         max_attempts=max_attempts,
+        links=link_reader(target),
     )
 
 

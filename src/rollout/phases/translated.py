@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rollout.connectors.base import RowResult, TargetRecord, WriteRow
+from rollout.connectors.base import LinkReader, RecordLink, RowResult, TargetRecord, WriteRow
 from rollout.model.entity import TargetSchema, Values
 from rollout.model.finding import Finding
 from rollout.project.spec import ProjectSpec
@@ -74,6 +74,31 @@ class TranslatedTarget:
     def _ours(self, entity: str, record: TargetRecord) -> TargetRecord:
         values = {name: record.values.get(theirs) for name, theirs in self._fields[entity].items()}
         return replace(record, entity=entity, values=values)
+
+    @property
+    def links(self) -> LinkReader | None:
+        """Tells who refers to a record; None: the target cannot."""
+        reader = self._target
+        return _TranslatedLinks(reader, self._entities) if isinstance(reader, LinkReader) else None
+
+
+class _TranslatedLinks:
+    """Asked in the project's names; what refers to a record is told in the target's, which may be all there are."""
+
+    def __init__(self, reader: LinkReader, entities: Mapping[str, str]) -> None:
+        self._reader = reader
+        self._entities = entities
+
+    def links_to(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, Sequence[RecordLink]]:
+        """The records that refer to these, by target id."""
+        return self._reader.links_to(self._entities[entity], target_ids)
+
+
+def link_reader(target: TargetConnector) -> LinkReader | None:
+    """What tells who refers to a record of the target, asked in the project's names; None: the target cannot."""
+    if isinstance(target, TranslatedTarget):
+        return target.links
+    return target if isinstance(target, LinkReader) else None
 
 
 def renames(spec: ProjectSpec) -> bool:

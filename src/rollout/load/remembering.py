@@ -1,0 +1,51 @@
+"""What the journal remembers of a record after a row's outcome: the entries of its merge base. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rollout.load.machine import LANDED, Decision, RowState
+from rollout.load.merge_base import Fingerprint, learned
+from rollout.load.plan import Action
+from rollout.load.work import Work
+from rollout.model.target import Op
+
+Entries = Mapping[str, str | None]
+"""Entries of a merge base by field; None: the entry goes."""
+
+
+def base_entries(work: Work, decision: Decision, fields: Sequence[str], fingerprint: Fingerprint) -> Entries | None:
+    """What the merge base learns from a row's outcome; None where the record is not known to be in the target."""
+    if decision.state is RowState.UNDONE:
+        return _restored(work, decision) if work.row.action is Action.RESTORE else None
+    if decision.state not in LANDED:
+        return None
+    if decision.state is RowState.ADOPTED:
+        return _adopted(work, decision, fingerprint)
+    if work.sent_s is None:  # nothing was sent: the target holds the planned values already
+        return {**work.row.agreed, **learned(work.new, work.new, fingerprint)}
+    sent = {name: work.new.get(name) for name in fields} if work.op is Op.CREATE else work.new
+    # Found by looking: what differs may be a person's, so it must not pass for what the target made of our value.
+    stored = sent if work.probed or work.record is None else work.record.values
+    return {**work.row.agreed, **learned(sent, stored, fingerprint)}
+
+
+def forgets(work: Work, decision: Decision) -> bool:
+    """Whether the record is not ours any more."""
+    return decision.state is RowState.UNDONE and work.row.action in (Action.DELETE, Action.RELEASE)
+
+
+def _restored(work: Work, decision: Decision) -> Entries:
+    """The entries before the load, for the fields that went back."""
+    back = work.new.keys() if decision.settled is None else decision.settled
+    return {name: work.row.base.get(name) for name in back}
+
+
+def _adopted(work: Work, decision: Decision, fingerprint: Fingerprint) -> Entries:
+    # A field that people filled has our value as its entry: to the next plan theirs is an edit, and stays.
+    settled = work.new.keys() if decision.settled is None else decision.settled
+    ours = learned(work.new, work.new, fingerprint)
+    if work.probed or work.record is None:
+        return {**work.row.agreed, **ours}
+    sent = {name: work.new[name] for name in settled}
+    return {**work.row.agreed, **ours, **learned(sent, work.record.values, fingerprint)}
