@@ -268,7 +268,9 @@ class AutomationRule:
     """linkage | assignment | recycling | sla | notification."""
     is_on: bool
     settings: Mapping[str, str]
-    """Figures with units in their names, such as ``{"holding_days": "30"}``."""
+    """Under the target's own names. What preflight looks for, where a rule has it: ``entity`` (what it acts on);
+    recycling: ``clock_field`` (the time it counts from) and ``holding_days``, ``owner_field`` and ``max_per_owner``;
+    sla: ``answer_within_h``."""
 
 
 @runtime_checkable

@@ -75,7 +75,7 @@ def test_layers_in_order_are_no_finding(root: Path) -> None:
         ("measure: count", "measure: sum, field: name", "project.total_field", "no number"),
         ("measure: count", "measure: sum, field: nothing", "project.layer_unknown", "no field"),
         ("measure: count", "measure: count, wave: pilt", "project.layer_unknown", "wave"),
-        ("measure: count", "measure: count, where: {level: [Z]}", "project.total_value", "pick-list"),
+        ("measure: count", "measure: count, where: {region: [Z]}", "project.total_value", "pick-list"),
         ("measure: count", "measure: sum", "project.invalid_value", "sum"),
         ("tax: none", "tax: perhaps", "project.invalid_value", "included"),
         ("expected: '3000'", "expected: many", "project.invalid_value", "expected"),
