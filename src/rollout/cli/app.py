@@ -31,6 +31,8 @@ VERBS = {
     "prepare": ("rollout.cli.prepare", "Reach every system and record that the rollout is prepared."),
     "assess": ("rollout.cli.assess", "Profile the legacy data and list what is wrong with it."),
     "cleanse": ("rollout.cli.cleanse", "Map, normalise and merge the legacy data into golden records."),
+    "preflight": ("rollout.cli.preflight", "See what in the target would disturb the load, or undo it at night."),
+    "automation": ("rollout.cli.automation", "Switch the target's own rules off for the load, and on again by a list."),
     "plan": ("rollout.cli.plan", "Compare with the target and plan every field that will change."),
     "approve": ("rollout.cli.approve", "Approve a plan by name."),
     "load": ("rollout.cli.load", "Apply the approved plan to the target."),

@@ -51,10 +51,11 @@ def _decide(
     seen = "".join(
         f"\n  {name}: {gate.verdict.value if gate.verdict else 'never judged'}" for name, gate in summary.gates.items()
     )
+    off = f"\nRules of the CRM that are still off: {', '.join(summary.still_off)}" if summary.still_off else ""
     invocation.emit(
         summary,
         text=f"{person} decided {word} about {phase}{f' ({wave})' if wave else ''}: {reason}"
-        f"\nIt rests on these gates, and holds until one is judged anew:{seen}\n{next_line(summary.next)}",
+        f"\nIt rests on these gates, and holds until one is judged anew:{seen}{off}\n{next_line(summary.next)}",
     )
     return 0
 

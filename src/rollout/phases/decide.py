@@ -13,6 +13,7 @@ from rollout.model.base import Frozen
 from rollout.model.progress import Seen
 from rollout.model.verdict import Verdict
 from rollout.phases.acceptance import print_overrides
+from rollout.phases.automation import still_off
 from rollout.phases.context import PhaseContext
 from rollout.phases.integrate import print_integration
 from rollout.phases.loadtest_report import print_loadtest
@@ -34,6 +35,9 @@ class DecisionSummary(Frozen):
     reason: str
     gates: dict[str, Seen] = Field(description="What it rests on: a newer judgement of one of them ends it.")
     reports: tuple[str, ...] = Field(description="Documents that were printed anew, for they show these gates.")
+    still_off: tuple[str, ...] = Field(
+        default=(), description="Of pilot and go-live: rules of the CRM that were switched off and are not on again."
+    )
     status: PhaseStatus
     next: PhaseStatus | None
 
@@ -99,6 +103,7 @@ def decide(
         reason=reason,
         gates=gates,
         reports=tuple(path for gate in gates for path in _printed_anew(context, gate)),
+        still_off=still_off(context, context.target("load")[0]) if step.phase in DECISIONS else (),
         status=next(found for found in status.phases if (found.phase, found.wave) == (step.phase.value, step.wave)),
         next=status.next,
     )

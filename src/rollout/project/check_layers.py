@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rollout.model.entity import FieldType
 from rollout.model.finding import Finding
-from rollout.project.spec import ControlTotal, ProjectSpec
+from rollout.project.spec import ControlTotal, EntitySpec, ProjectSpec
 from rollout.project.yamlfile import Document, Place
 
 _SUMMED = (FieldType.INTEGER, FieldType.DECIMAL)
@@ -57,8 +57,12 @@ def _total(
     if total.wave is not None and total.wave not in waves:
         told = f"control total '{total.name}' names the unknown wave '{total.wave}'"
         yield document.error("project.layer_unknown", told, (*place, "wave"), hint=f"known: {', '.join(waves)}")
-    entity = spec.entities.get(total.entity)
-    for field in (*total.where, *([total.field] if total.field else [])) if entity else ():
+    if total.entity in spec.entities:
+        yield from _fields(spec.entities[total.entity], document, total, place)
+
+
+def _fields(entity: EntitySpec, document: Document, total: ControlTotal, place: Place) -> Iterator[Finding]:
+    for field in (*total.where, *([total.field] if total.field else [])):
         if field not in entity.fields:
             told = f"control total '{total.name}' names '{field}', which is no field of '{total.entity}'"
             yield document.error("project.layer_unknown", told, place, hint=f"known: {', '.join(entity.fields)}")
