@@ -19,8 +19,10 @@ from rollout.model.base import Frozen
 from rollout.model.outcome import LOADED, Accounting
 from rollout.phases.context import PhaseContext, TargetConnector, chosen_entities, shown
 from rollout.phases.drift import drifted, plan_inputs
+from rollout.phases.layers import LayerByLayer, LayerResult
 from rollout.phases.leases import working_on
 from rollout.phases.pace import calls_at_once, few_collections, rows_a_call
+from rollout.phases.quiet import QuietProof, quiet_watch
 from rollout.phases.settle import load_scope, settle_open_lines
 from rollout.phases.status import require
 from rollout.phases.wave_order import refuse_unknown_wave
@@ -43,6 +45,10 @@ class LoadSummary(Frozen):
     accounted: bool = Field(description="Every source row of every entity is in exactly one bucket.")
     closed: bool = Field(description="And none of them is waiting or unknown.")
     reasons: dict[str, dict[str, int]] = Field(description="Rejected, in conflict, waiting, unknown: by reason code.")
+    layers: tuple[LayerResult, ...] = Field(
+        default=(), description="Layers that were read back before a later one; a last one that is not PASS held it up."
+    )
+    quiet: QuietProof | None = Field(default=None, description="What the target's rules did meanwhile; None: not told.")
     waits_for_approval: str | None = Field(description="A newer plan that nobody has approved yet.")
     rows: int = Field(description="Rows this run decided.")
     seconds: float
@@ -91,9 +97,12 @@ def run_load(
         with journal.running("load", wave=plan.wave) as run:
             with journal.transaction() as connection:
                 plans.move(connection, plan.plan_id, "loading", before=("approved", "loading"))
-            rows = sum(
-                _load_entity(context, plan, name, target, target_spec, lease=lease, run_id=run.run_id) for name in order
-            )
+            layers = LayerByLayer(context, plan, target, run.run_id)
+            with quiet_watch(context, target_name) as watch:
+                rows = sum(
+                    _load_entity(context, plan, name, target, target_spec, lease=lease, run_id=run.run_id)
+                    for name in layers.entities(order)
+                )
             with journal.transaction() as connection:
                 rows_written(connection)
                 lease.assert_fence(connection)
@@ -102,7 +111,7 @@ def run_load(
                     plans.move(connection, plan.plan_id, "applied", before=("loading",))
             summary = _summary(
                 context, plan, approval, "applied" if done else "loading", rows, time.perf_counter() - begun_s
-            )
+            ).model_copy(update={"layers": tuple(layers.results), "quiet": watch.proof})
             run.summary = summary.model_dump(mode="json")
     return summary
 
