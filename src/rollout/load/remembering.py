@@ -8,6 +8,7 @@ from rollout.load.machine import LANDED, Decision, RowState
 from rollout.load.merge_base import Fingerprint, learned
 from rollout.load.plan import Action
 from rollout.load.work import Work
+from rollout.model.entity import Values
 from rollout.model.target import Op
 
 Entries = Mapping[str, str | None]
@@ -33,6 +34,26 @@ def base_entries(work: Work, decision: Decision, fields: Sequence[str], fingerpr
 def forgets(work: Work, decision: Decision) -> bool:
     """Whether the record is not ours any more."""
     return decision.state is RowState.UNDONE and work.row.action in (Action.DELETE, Action.RELEASE)
+
+
+def after_image(work: Work, decision: Decision, own_login: str | None) -> Values | None:
+    """What the target stored, as far as it is known to be ours; None where there is nothing to keep.
+
+    Normally that is the whole record as it was read back. Where the outcome was found by looking later, and somebody
+    else than we (``own_login``) changed the record last, it is only what we sent: the rest may be people's work, which
+    an undo must not take for ours.
+    """
+    record = work.record
+    if record is None or work.sent_s is None:
+        return None
+    names = work.new.keys() if decision.settled is None else decision.settled
+    if decision.state is RowState.UNDONE:
+        return {name: record.values.get(name) for name in names} if work.row.action is Action.RESTORE else None
+    if decision.state not in LANDED:
+        return None
+    if work.probed and (own_login is None or record.modified_by != own_login):
+        return {name: work.new[name] for name in names}
+    return record.values
 
 
 def _restored(work: Work, decision: Decision) -> Entries:

@@ -17,9 +17,9 @@ from rollout.journal.engine import Connection
 from rollout.journal.plans import StoredRow
 from rollout.journal.rows import Intent, OpenLine, Outcome, forget_records, knows_records, remember_records
 from rollout.load.looking import Looker
-from rollout.load.machine import DONE, LANDED, Decision, RowState
+from rollout.load.machine import DONE, Decision, RowState
 from rollout.load.preparing import Preparer
-from rollout.load.remembering import base_entries, forgets
+from rollout.load.remembering import after_image, base_entries, forgets
 from rollout.load.work import LoadScope, Round, Work, image_place, split_answers
 from rollout.model import masking
 from rollout.model.target import RowResult, WriteRow
@@ -270,7 +270,7 @@ class Sender:
     def _outcome(self, work: Work, decision: Decision) -> Outcome:
         assert decision.state is not None
         scope = self._scope
-        stored = work.record if decision.state in LANDED and work.sent_s is not None else None
+        stored = after_image(work, decision, scope.own_login)
         return Outcome(
             work.key,
             # A row that waits has had no attempt; where one was made, its line says so.
@@ -278,7 +278,7 @@ class Sender:
             decision.state.value,
             work.digest,
             work.before_image,
-            scope.sealer.seal(stored.values, self._place(work, "after")) if stored else None,
+            scope.sealer.seal(stored, self._place(work, "after")) if stored is not None else None,
             decision.target_id,
             decision.reason_code,
             _tidy(decision.message, work) or None,

@@ -50,6 +50,8 @@ class LoadScope:
     max_attempts: int = 5
     links: LinkReader | None = None
     """Tells who refers to a record; None: the target cannot."""
+    own_login: str | None = None
+    """Who we are in the target, as it says who changed a record; None: it does not tell."""
 
     def fingerprint(self, migration_key: str) -> Fingerprint:
         """Fingerprints of one record's values."""

@@ -11,6 +11,7 @@ from rollout.load.machine import RowState
 from rollout.load.sending import Sender
 from rollout.load.work import LoadScope
 from rollout.phases.context import PhaseContext, TargetConnector
+from rollout.phases.directory import own_login
 from rollout.phases.translated import link_reader
 
 BATCH_LINES = 1_000
@@ -31,7 +32,8 @@ def load_scope(
         journal=context.journal,
         plan=plan,
         entity=entity,
-        fields=tuple(context.project.spec.entities[entity].fields),
+        # What a sync carried, and an undo takes along, is of an entity that the project may not have.
+        fields=tuple(context.project.spec.entities[entity].fields) if entity in context.project.spec.entities else (),
         target=target,
         throttle=Throttle(context.journal, target.name, target.capabilities, time.sleep),
         sealer=context.journal.sealer(plan.key_id),
@@ -42,6 +44,7 @@ def load_scope(
         sleep=time.sleep,
         max_attempts=max_attempts,
         links=link_reader(target),
+        own_login=own_login(context, plan.target),
     )
 
 

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 class TranslatedTarget:
-    """Wraps a target connector; `describe` alone answers in the target's own names."""
+    """Wraps a target connector; `describe` alone answers in the target's own names.
+
+    Fields of a record that the project does not have come along under the target's names, a colon in front: what
+    people typed there must not go unnoticed. Entities that the project does not have keep their names altogether.
+    """
 
     def __init__(self, target: TargetConnector, spec: ProjectSpec) -> None:
         self._target = target
@@ -42,38 +46,43 @@ class TranslatedTarget:
 
     def read_by_keys(self, entity: str, migration_keys: Sequence[str]) -> Mapping[str, Sequence[TargetRecord]]:
         """Records by migration key."""
-        found = self._target.read_by_keys(self._entities[entity], migration_keys)
+        found = self._target.read_by_keys(self._entities.get(entity, entity), migration_keys)
         return {key: [self._ours(entity, record) for record in records] for key, records in found.items()}
 
     def read_by_ids(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, TargetRecord]:
         """Records by target id."""
-        found = self._target.read_by_ids(self._entities[entity], target_ids)
+        found = self._target.read_by_ids(self._entities.get(entity, entity), target_ids)
         return {target_id: self._ours(entity, record) for target_id, record in found.items()}
 
     def read_all(self, entity: str) -> Iterator[TargetRecord]:
         """Every record."""
-        for record in self._target.read_all(self._entities[entity]):
+        for record in self._target.read_all(self._entities.get(entity, entity)):
             yield self._ours(entity, record)
 
     def count(self, entity: str) -> int:
         """How many records the target says it holds."""
-        return self._target.count(self._entities[entity])
+        return self._target.count(self._entities.get(entity, entity))
 
     def write(self, entity: str, rows: Sequence[WriteRow]) -> Sequence[RowResult]:
         """Write a batch."""
         theirs = [replace(row, values=self._theirs(entity, row.values)) for row in rows]
         return [
             replace(result, stored=self._ours(entity, result.stored)) if result.stored else result
-            for result in self._target.write(self._entities[entity], theirs)
+            for result in self._target.write(self._entities.get(entity, entity), theirs)
         ]
 
     def _theirs(self, entity: str, values: Values) -> Values:
-        names = self._fields[entity]
-        return {names[name]: value for name, value in values.items()}
+        names = self._fields.get(entity)
+        return values if names is None else {names[name]: value for name, value in values.items()}
 
     def _ours(self, entity: str, record: TargetRecord) -> TargetRecord:
-        values = {name: record.values.get(theirs) for name, theirs in self._fields[entity].items()}
-        return replace(record, entity=entity, values=values)
+        names = self._fields.get(entity)
+        if names is None:
+            return record
+        known = frozenset(names.values())
+        others = {f":{theirs}": value for theirs, value in record.values.items() if theirs not in known}
+        ours = {name: record.values.get(theirs) for name, theirs in names.items()}
+        return replace(record, entity=entity, values={**ours, **others})
 
     @property
     def links(self) -> LinkReader | None:
@@ -91,7 +100,7 @@ class _TranslatedLinks:
 
     def links_to(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, Sequence[RecordLink]]:
         """The records that refer to these, by target id."""
-        return self._reader.links_to(self._entities[entity], target_ids)
+        return self._reader.links_to(self._entities.get(entity, entity), target_ids)
 
 
 def link_reader(target: TargetConnector) -> LinkReader | None:
