@@ -14,6 +14,7 @@ import pytest
 from rollout.connectors import registry
 from rollout.connectors.base import Connector, Op, RowStatus, TargetReader, Writer, WriteRow
 from rollout.connectors.crm_testbed import TestbedConnector, translate
+from rollout.connectors.crm_testbed.transport import Transport
 from rollout.connectors.reasons import Reason
 from rollout.connectors.testing import Harness
 from rollout.errors import ConfigError, Fatal, OutcomeUnknown, Retryable, UnsupportedOperation
@@ -129,27 +130,53 @@ def test_a_read_answered_by_something_else_is_fatal(testbed: Testbed, connect: C
         crm.count("account")
 
 
-def test_an_expired_token_is_renewed_once_for_all_threads(
-    testbed_url: str, connect: Connect, testbed_harness: Harness
-) -> None:
+def test_an_expired_token_is_renewed_once_for_all_threads(testbed_url: str, connect: Connect) -> None:
     crm = connect()
     crm.describe()
     with psycopg.connect(testbed_url, autocommit=True) as database:
         database.execute("UPDATE tokens SET expires_at = now() - interval '1 second'")
-        rows = [testbed_harness.create(number) for number in range(4)]
         with ThreadPoolExecutor(4) as pool:
-            results = list(pool.map(lambda row: crm.write("account", [row])[0], rows))
+            assert list(pool.map(lambda _: crm.read_by_keys("account", ["nobody"]), range(4))) == [{}] * 4
         live = database.execute("SELECT count(*) FROM tokens WHERE expires_at > now()").fetchone()
-    assert [result.status for result in results] == [RowStatus.CREATED] * 4
     assert live == (1,)
+
+
+def test_a_write_whose_token_is_refused_is_unknown_and_the_next_has_a_new_one(
+    testbed_url: str, connect: Connect, testbed_harness: Harness
+) -> None:
+    crm, row = connect(), testbed_harness.create(1)
+    crm.describe()
+    with psycopg.connect(testbed_url, autocommit=True) as database:
+        database.execute("UPDATE tokens SET expires_at = now() - interval '1 second'")
+    with pytest.raises(OutcomeUnknown, match="refused the token"):
+        crm.write("account", [row])
+    assert crm.write("account", [row])[0].status is RowStatus.CREATED
+
+
+def test_a_token_is_renewed_before_it_ends(testbed: Testbed) -> None:
+    now = [0.0]
+    transport = Transport(
+        "crm",
+        testbed.base_url,
+        (testbed.username, testbed.password),
+        timeout=httpx.Timeout(30),
+        sleep=lambda _: None,
+        clock=lambda: now[0],
+    )
+    tokens = set()
+    for now[0] in (0.0, 3500.0, 3570.0, 3580.0, 7200.0):
+        transport.read("GET", "/api/users")
+        tokens.add(transport._token)
+    transport.close()
+    assert len(tokens) == 3
 
 
 def test_a_write_that_gets_no_token_is_retryable(testbed: Testbed, connect: Connect, testbed_harness: Harness) -> None:
     row = testbed_harness.create(1)
-    for fault in (Fault.LOST_ANSWER, Fault.ERROR_BEFORE):
+    for fault in (Fault.LOST_ANSWER, Fault.ERROR_BEFORE, Fault.ERROR_IN_OK):
         crm = connect()
         crm.describe()
-        crm._transport._token = "worthless"
+        crm._transport._token = None
         with testbed.client() as admin:  # logged in before the login itself goes wrong
             admin.post("/api/admin/faults", json={"endpoint": "token", "fault": fault.value}).raise_for_status()
         with pytest.raises(Retryable):
@@ -266,8 +293,7 @@ def test_an_integer_that_json_cannot_carry_is_refused() -> None:
 
 
 def test_every_reason_of_the_crm_has_a_name_here() -> None:
-    # `referenced` answers deletions: an error, not a row's outcome.
-    assert {reason.value for reason in CrmReason} - {"referenced"} <= {reason.value for reason in Reason}
+    assert {reason.value for reason in CrmReason} <= {reason.value for reason in Reason}
     [result] = translate.outcomes(
         "account", {}, _answer(_outcome("a", status="rejected", id=None, reason="new")), {"a": 1}
     )

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from rollout.testbed.fault_kinds import Fault
-from rollout.testbed.faults import FaultPlan, PlannedFault
+from rollout.testbed.fault_schedule import FaultPlan, PlannedFault
 from rollout.testbed.passwords import PasswordCheck, hash_password
 from rollout.testbed.server import Testbed, running
 

@@ -13,7 +13,7 @@ from types import FrameType
 import click
 import uvicorn
 
-from rollout.testbed.app import Settings, create_app
+from rollout.testbed.app import Settings, create_app, served
 
 FREE_PORTS = range(20_000, 32_000)
 """Below the ports that systems hand to outgoing connections (32768 and up on Linux)."""
@@ -68,7 +68,7 @@ def main(
     database_url: str, password: str, host: str, port: int, token_lifetime: int, *, faults: bool, until_eof: bool
 ) -> None:
     """Run the testbed CRM and print its address. Prefer the environment for the password: arguments can be seen."""
-    app = create_app(Settings(database_url, password, token_lifetime, faults))
+    app = served(create_app(Settings(database_url, password, token_lifetime, faults)))
     listener = _listen(host, port)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_keep_alive=30, timeout_graceful_shutdown=5

@@ -11,9 +11,12 @@ import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
+from starlette.types import ASGIApp
 
 from rollout.testbed import admin, api, dingtalk, erp, faults, pages, tables, wecom
 from rollout.testbed.dependencies import Crm
+from rollout.testbed.fault_schedule import FaultPlan
+from rollout.testbed.fault_server import FaultServer
 from rollout.testbed.sessions import Sessions
 
 _ROLLED_BACK = ("40P01", "40001")  # deadlock_detected, serialization_failure
@@ -58,9 +61,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = _utc_now) 
     app.state.crm = Crm(engine, sessions, clock, lifetime_s, settings.password)
     app.add_exception_handler(OperationalError, _database_error)
     if settings.with_faults:
-        app.state.fault_plan = faults.FaultPlan()
+        app.state.fault_plan = FaultPlan()
         app.include_router(faults.router)
-        app.add_middleware(faults.FaultMiddleware, plan=app.state.fault_plan)
     app.include_router(admin.router)  # before the paths that begin with an entity's name
     app.include_router(api.router)
     # Other systems' calls, so they are not in the CRM's own document.
@@ -68,6 +70,12 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = _utc_now) 
         app.include_router(fake.router, include_in_schema=False)
     app.include_router(pages.router, include_in_schema=False)
     return app
+
+
+def served(app: FastAPI) -> ASGIApp:
+    """What the server runs: with faults, if the settings allow them, around the whole application."""
+    plan: FaultPlan | None = getattr(app.state, "fault_plan", None)
+    return app if plan is None else FaultServer(app, plan, app.state.crm.sessions.log_out)
 
 
 def _database_error(_: Request, error: Exception) -> JSONResponse:

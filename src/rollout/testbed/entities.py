@@ -35,6 +35,8 @@ class Field:
     references: str | None = None
     user_login: bool = False
     """The value must be the login of an active user."""
+    custom: bool = False
+    """The company had it added, as CRMs let them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,9 @@ ACCOUNT = Entity(
         Field("website", "网址", max_length=255),
         Field("level", "等级", Kind.PICKLIST, picklist=("A", "B", "C")),
         Field("owner", "负责人", max_length=50, user_login=True),
-        Field("established_on", "成立日期", Kind.DATE),
-        Field("employees", "员工人数", Kind.INTEGER),
-        Field("annual_revenue", "年营业额", Kind.DECIMAL),
+        Field("established_on", "成立日期", Kind.DATE, custom=True),
+        Field("employees", "员工人数", Kind.INTEGER, custom=True),
+        Field("annual_revenue", "年营业额", Kind.DECIMAL, custom=True),
         Field("legacy_no", "原系统编号", required=True, max_length=100),
         Field("remark", "备注", max_length=2000),
     ),
@@ -94,8 +96,8 @@ CONTACT = Entity(
         Field("position", "职务", max_length=100),
         Field("mobile", "手机", Kind.PHONE, max_length=40),
         Field("email", "邮箱", Kind.EMAIL, max_length=254),
-        Field("birthday", "生日", Kind.DATE),
-        Field("is_primary", "主要联系人", Kind.BOOLEAN),
+        Field("birthday", "生日", Kind.DATE, custom=True),
+        Field("is_primary", "主要联系人", Kind.BOOLEAN, custom=True),
         Field("legacy_no", "原系统编号", required=True, max_length=100),
     ),
 )

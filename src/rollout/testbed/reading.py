@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.engine import Connection, RowMapping
 
+from rollout.testbed import distortion
 from rollout.testbed.entities import ENTITIES, Entity, Field, format_id
 from rollout.testbed.messages import EntityName, HistoryEntry, Link, Record
 from rollout.testbed.tables import TABLES, history
@@ -36,7 +38,8 @@ def by_keys(connection: Connection, entity: Entity, keys: Sequence[str]) -> list
     """Records holding one of the keys, compared exactly."""
     table = TABLES[entity.name]
     storable = [key for key in keys if "\x00" not in key]
-    return _records(connection, entity, select(table).where(table.c.migration_key.in_(storable)).order_by(table.c.id))
+    statement = select(table).where(table.c.migration_key.in_(storable)).order_by(table.c.id)
+    return _records(connection, entity, _indexed(entity, statement))
 
 
 def by_ids(connection: Connection, entity: Entity, numbers: Sequence[int]) -> list[Record]:
@@ -59,7 +62,7 @@ def page(
     statement = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
     if key_prefix:
         beginning = key_prefix.replace("\x00", "")
-        statement = statement.where(table.c.migration_key.startswith(beginning, autoescape=True))
+        statement = _indexed(entity, statement.where(table.c.migration_key.startswith(beginning, autoescape=True)))
     return _records(connection, entity, _searched(entity, statement, search))
 
 
@@ -129,5 +132,16 @@ def _searched(entity: Entity, statement: Select[Any], search: str) -> Select[Any
     if not search:
         return statement
     table = TABLES[entity.name]
+    statement = _indexed(entity, statement)
     columns = [table.c[name] for name in (entity.title, "migration_key", "legacy_no") if name in table.c]
     return statement.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
+
+
+def _indexed(entity: Entity, statement: Select[Any]) -> Select[Any]:
+    """Restrict to records that a search knows already: all, unless a fault lets it lag."""
+    lag_s = distortion.search_lag_s()
+    return (
+        statement.where(TABLES[entity.name].c.created_at < func.now() - timedelta(seconds=lag_s))
+        if lag_s
+        else statement
+    )

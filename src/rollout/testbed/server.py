@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +87,43 @@ class Testbed:
         planned = {"endpoint": endpoint, "fault": fault.value, "skip": skip, "times": times, "seconds": seconds}
         with self.client() as client:
             client.post("/api/admin/faults", json=planned).raise_for_status()
+
+    def schedule_faults(
+        self,
+        seed: int,
+        rates: Mapping[str, Mapping[Fault, float]],
+        *,
+        seconds: Mapping[Fault, float] | None = None,
+    ) -> None:
+        """Let calls go wrong by chance: share of an endpoint's calls by fault; needs ``faults=True``.
+
+        Args:
+            seed: The same one draws the same faults for the same calls.
+            rates: By endpoint (such as ``account/batch``) and fault; an endpoint's together at most 1.
+            seconds: How long a fault lasts, or what Retry-After says; 0 if it is not named.
+        """
+        lasts = {fault.value: length for fault, length in (seconds or {}).items()}
+        endpoints = [
+            {"endpoint": name, "rates": {fault.value: rate for fault, rate in shares.items()}, "seconds": lasts}
+            for name, shares in rates.items()
+        ]
+        with self.client() as client:
+            answer = client.post("/api/admin/fault-schedule", json={"seed": seed, "endpoints": endpoints})
+            answer.raise_for_status()
+
+    def suffered(self) -> dict[str, dict[Fault, int]]:
+        """How many calls met with each fault since the schedule began, by endpoint."""
+        with self.client() as client:
+            told = client.get("/api/admin/fault-schedule").raise_for_status().json()["endpoints"]
+        return {
+            endpoint: {Fault(name): times for name, times in entry["faults"].items()}
+            for endpoint, entry in told.items()
+        }
+
+    def forget_faults(self) -> None:
+        """Everything goes well again."""
+        with self.client() as client:
+            client.delete("/api/admin/faults").raise_for_status()
 
     def kill(self) -> None:
         """``kill -9``, and wait for the end."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +14,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Identity,
+    Index,
     Integer,
     MetaData,
     Numeric,
@@ -22,12 +22,16 @@ from sqlalchemy import (
     Table,
     create_engine,
     func,
+    inspect,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.schema import CreateColumn
 
+from rollout.testbed.distortion import suffers
 from rollout.testbed.entities import ENTITIES, MAX_KEY_LENGTH, ROLES, USERS, Entity, Field, Kind, Role
+from rollout.testbed.fault_kinds import Fault
 from rollout.testbed.passwords import hash_password
 
 CONCURRENCY = 16
@@ -36,9 +40,6 @@ DECIMAL_DIGITS = 20
 DECIMAL_PLACES = 6
 
 metadata = MetaData()
-
-PRETENDING: ContextVar[bool] = ContextVar("pretending", default=False)
-"""Set while a request shall be answered as if it had been carried out, and leave nothing behind."""
 
 users = Table(
     "users",
@@ -91,12 +92,15 @@ def _table(entity: Entity) -> Table:
         entity.name,
         metadata,
         Column("id", BigInteger, Identity(start=1001), primary_key=True),
-        Column("migration_key", String(MAX_KEY_LENGTH), unique=True),
+        Column("migration_key", String(MAX_KEY_LENGTH)),
+        # 0, but for what a fault let in beside the record that has the key.
+        Column("twin", Integer, nullable=False, server_default="0"),
         Column("version", Integer, nullable=False, server_default="1"),
         Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Column("modified_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Column("modified_by", String(50), nullable=False),
         *(_column(field) for field in entity.fields),
+        Index(f"{entity.name}_unique_key", "migration_key", "twin", unique=True),
     )
 
 
@@ -114,7 +118,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     """What writes for callers runs in this: committed at the end, unless it was only pretence."""
     with engine.connect() as connection, connection.begin() as work:
         yield connection
-        if PRETENDING.get():
+        if suffers(Fault.PRETEND):
             work.rollback()
 
 
@@ -128,12 +132,27 @@ def create_all(engine: Engine, password: str) -> None:
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('rollout-testbed'))"))
         metadata.create_all(connection)
-        # A database of an earlier version has users without role; roles that were changed since stay.
-        connection.execute(text("ALTER TABLE users ADD COLUMN IF NOT EXISTS role VARCHAR(20)"))
+        _add_columns(connection)
         statement = insert(users)
+        # A database of an earlier version has users without role; roles that were changed since stay.
         given = {
             "password_hash": statement.excluded.password_hash,
             "role": func.coalesce(users.c.role, statement.excluded.role),
         }
         connection.execute(statement.on_conflict_do_update(index_elements=["login"], set_=given), seeds)
         connection.execute(text("ALTER TABLE users ALTER COLUMN role SET NOT NULL"))
+
+
+def _add_columns(connection: Connection) -> None:
+    """What a database of an earlier version lacks."""
+    inspector = inspect(connection)
+    for (_, name), known in inspector.get_multi_columns().items():
+        table = metadata.tables.get(name)
+        missing = [] if table is None else [c for c in table.columns if c.name not in {old["name"] for old in known}]
+        for column in missing:
+            definition = str(CreateColumn(column).compile(connection)).removesuffix(" NOT NULL")
+            connection.execute(text(f'ALTER TABLE "{name}" ADD COLUMN {definition}'))
+    for name, table in TABLES.items():
+        connection.execute(text(f'ALTER TABLE "{name}" DROP CONSTRAINT IF EXISTS {name}_migration_key_key'))
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)

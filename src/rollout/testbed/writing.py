@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,8 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
-from rollout.testbed import linkage, reading, removing
+from rollout.testbed import distortion, linkage, reading, removing
 from rollout.testbed.entities import Entity, Field, format_id, parse_id
+from rollout.testbed.fault_kinds import Fault
 from rollout.testbed.messages import Operation, Record, Status
 from rollout.testbed.rows import Outcome, Row
 from rollout.testbed.tables import TABLES, history, transaction, users
@@ -116,7 +118,9 @@ class _Batch:
                 continue
             try:
                 read = read_fields(self._entity, row.fields)
-                values[index] = complete(self._entity, read) if row.op is Operation.CREATE else read
+                is_new = row.op is Operation.CREATE
+                read = distortion.spoil(self._entity, read, is_new=is_new)
+                values[index] = complete(self._entity, read) if is_new else read
             except Refused as refusal:
                 self._refuse(index, row, refusal.problem)
         self._refuse_dangling(rows, values)
@@ -166,7 +170,9 @@ class _Batch:
         # In the order of their keys, so that two batches with the same keys wait for each other instead of deadlocking.
         order = sorted(values, key=lambda index: rows[index].key or "")
         parameters = [{**values[index], "migration_key": rows[index].key, "modified_by": self._by} for index in order]
-        statement = insert(self._table).on_conflict_do_nothing(index_elements=["migration_key"])
+        if distortion.suffers(Fault.PERMITS_DUPLICATES):
+            parameters = [row | {"twin": 1 + secrets.randbelow(2**31 - 1)} for row in parameters]
+        statement = insert(self._table).on_conflict_do_nothing(index_elements=["migration_key", "twin"])
         columns = self._table.c if self._tells_created else (self._table.c.migration_key, self._table.c.id)
         inserted = self._connection.execute(statement.returning(*columns), parameters).mappings()
         stored = {row["migration_key"]: row for row in inserted}
@@ -229,6 +235,9 @@ class _Batch:
         target_id = format_id(self._entity, record["id"])
         if not changes and key == old_key:
             self._outcomes[index] = Outcome(row, Status.UNCHANGED, target_id, record["version"])
+            return False
+        if distortion.suffers(Fault.DROPPED_UPDATE):
+            self._outcomes[index] = Outcome(row, Status.UPDATED, target_id, record["version"] + 1)
             return False
         record.update({name: new for name, (_, new) in changes.items()})
         record["version"] += 1

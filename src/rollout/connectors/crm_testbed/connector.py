@@ -42,6 +42,15 @@ class TestbedOptions(Frozen):
     timeout_s: float = Field(default=30.0, gt=0, le=600, description="Longest wait for an answer.")
     connect_timeout_s: float = Field(default=5.0, gt=0, le=60)
     concurrency: int = Field(default=4, ge=1, le=32)
+    enforces_unique: bool = Field(
+        default=True, description="The CRM refuses a second record with the same migration key."
+    )
+    max_commit_delay_s: float = Field(
+        default=0.0, ge=0, le=3600, description="How long after a call's end the CRM may still commit it."
+    )
+    read_your_writes_delay_s: float = Field(
+        default=0.0, ge=0, le=3600, description="How long the CRM's search may lag behind what is stored."
+    )
     page_rows: int = Field(default=500, ge=1, le=1000, description="Records a page when everything is read.")
 
 
@@ -80,10 +89,12 @@ class TestbedConnector:
             max_read_keys=MAX_READ_KEYS,
             concurrency=self._options.concurrency,
             external_id_field=KEY_FIELD,
-            enforces_unique=True,
+            enforces_unique=self._options.enforces_unique,
             conditional_update=True,
             returns_stored=True,
             call_timeout_s=self._options.timeout_s,
+            max_commit_delay_s=self._options.max_commit_delay_s,
+            read_your_writes_delay_s=self._options.read_your_writes_delay_s,
             can_delete=True,
         )
         self._transport = Transport(
@@ -125,7 +136,7 @@ class TestbedConnector:
                 hint="have the CRM's administrator add it",
             )
             for entity, fields in schema.entities.items()
-            if KEY_FIELD not in fields or not fields[KEY_FIELD].unique
+            if KEY_FIELD not in fields or fields[KEY_FIELD].unique is not self._options.enforces_unique
         ]
 
     def describe(self) -> TargetSchema:
@@ -134,12 +145,18 @@ class TestbedConnector:
         with self._transport.understood("/api/describe"):
             schema = TargetSchema(
                 entities={
-                    entity: {field["name"]: translate.target_field(field) for field in described["fields"]}
+                    entity: {field["name"]: self._described(field) for field in described["fields"]}
                     for entity, described in answer["entities"].items()
                 }
             )
         self._schema = schema
         return schema
+
+    def _described(self, field: Mapping[str, Any]) -> TargetField:
+        described = translate.target_field(field)
+        if described.name == KEY_FIELD and not self._options.enforces_unique:
+            return described.model_copy(update={"unique": False})
+        return described
 
     def close(self) -> None:
         """Close the connections."""

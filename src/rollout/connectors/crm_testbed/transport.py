@@ -1,12 +1,14 @@
 """Calls to the CRM: one token for all threads, and what the end of a call means.
 
 Nothing was sent, or the CRM says that it stored nothing → `Retryable`. It may have been stored → `OutcomeUnknown`.
-Reads are tried again; a write is sent once, and the caller decides.
+Reads are tried again; a write is sent once, and the caller decides. A token may end in the middle of a batch, so what
+a refused token's write has stored is unknown too; that is rare, as tokens are renewed before their end.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +21,8 @@ from rollout.errors import Fatal, OutcomeUnknown, Retryable
 
 READ_ATTEMPTS = 5
 MAX_WAIT_S = 10.0
+LOGINS_A_READ = 4
+"""So often a read's token may be taken away before it is given up: other calls' ends can end it too."""
 
 # The CRM closes connections that were idle for 30 s. Closing them earlier ourselves keeps a write from being sent into
 # a connection that is just being closed, which would end as an unknown outcome for nothing.
@@ -26,6 +30,8 @@ _KEEPALIVE_S = 15.0
 
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _TOO_MANY, _UNAVAILABLE, _UNAUTHORISED, _NOT_FOUND = 429, 503, 401, 404
+_ERROR_CODE, _LONGEST_ERROR = b'"error_code"', 2000
+_BUSY_CODES = frozenset({"system_busy", "too_many_requests"})
 _ERRORS_FROM, _SERVER_ERRORS_FROM = 300, 500
 
 
@@ -38,6 +44,7 @@ class Transport:
         credentials: Username and password.
         timeout: Longest waits, seconds.
         sleep: Waits between attempts of a read, seconds.
+        clock: Seconds that only grow.
     """
 
     def __init__(
@@ -48,15 +55,19 @@ class Transport:
         *,
         timeout: httpx.Timeout,
         sleep: Callable[[float], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._base_url = base_url
         self._username, self._password = credentials
         self._sleep = sleep
+        self._clock = clock
+        self._longest_call_s = timeout.read or 0.0
         self._client = httpx.Client(
             base_url=base_url, timeout=timeout, limits=httpx.Limits(keepalive_expiry=_KEEPALIVE_S), trust_env=False
         )
         self._token: str | None = None
+        self._renew_at = 0.0
         self._token_lock = threading.Lock()
 
     def close(self) -> None:
@@ -84,41 +95,70 @@ class Transport:
         )
 
     def send(
-        self, method: str, path: str, body: Mapping[str, Any] | None, *, write: bool, gone_is_done: bool = False
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        *,
+        write: bool,
+        gone_is_done: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """One call with a valid token. A token that has run out is renewed, once: 401 means that nothing was done."""
+        """One call with a valid token; a read whose token is refused gets a new one."""
         token = self._valid_token(unlike=None)
-        response = self._call(method, path, body, token=token, write=write)
-        if response.status_code == _UNAUTHORISED:
+        response = self._call(method, path, body, token=token, write=write, headers=headers)
+        for _ in range(LOGINS_A_READ):
+            if response.status_code != _UNAUTHORISED:
+                break
+            if write:
+                self._forget(token)
+                raise OutcomeUnknown(f"{path} refused the token, perhaps after a part was stored", where=self.name)
             token = self._valid_token(unlike=token)
-            response = self._call(method, path, body, token=token, write=write)
+            response = self._call(method, path, body, token=token, write=write, headers=headers)
         if not (gone_is_done and response.status_code == _NOT_FOUND):
             self._raise_for_status(response, path, write=write)
+            self._raise_for_error_code(response, path, write=write)
         return response
 
     def _valid_token(self, *, unlike: str | None) -> str:
-        """The token at hand, or a new one if there is none or it is the one that was just refused."""
+        """The token at hand, or a new one if there is none, it is about to end, or it was just refused."""
         with self._token_lock:
-            if self._token is None or self._token == unlike:
+            if self._token is None or self._token == unlike or self._clock() >= self._renew_at:
                 credentials = {
                     "username": self._username,
                     "password": self._password,
                 }
                 response = self._call("POST", "/api/token", credentials, token=None, write=False)
                 self._raise_for_status(response, "/api/token", write=False)
+                self._raise_for_error_code(response, "/api/token", write=False)
                 with self.understood("/api/token"):
-                    self._token = str(response.json()["access_token"])
+                    granted = response.json()
+                    lifetime_s = float(granted["expires_in"])
+                    self._token = str(granted["access_token"])
+                self._renew_at = self._clock() + max(lifetime_s - self._longest_call_s, lifetime_s / 2)
             return self._token
 
+    def _forget(self, token: str) -> None:
+        with self._token_lock:
+            if self._token == token:
+                self._token = None
+
     def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None, *, token: str | None, write: bool
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        *,
+        token: str | None,
+        write: bool,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        headers = {"Content-Type": "application/json"}
+        sent = {"Content-Type": "application/json", **(headers or {})}
         if token:
-            headers["Authorization"] = f"Bearer {token}"
+            sent["Authorization"] = f"Bearer {token}"
         content = orjson.dumps(body) if body is not None else None
         try:
-            return self._client.request(method, path, content=content, headers=headers)
+            return self._client.request(method, path, content=content, headers=sent)
         except _NOTHING_SENT as error:
             raise Retryable(
                 f"cannot connect to {self._base_url}: {error}",
@@ -142,6 +182,19 @@ class Transport:
             raise (OutcomeUnknown if write else Retryable)(message, where=self.name)
         hint = "check username and password" if status == _UNAUTHORISED else ""
         raise Fatal(message, where=self.name, hint=hint)
+
+    def _raise_for_error_code(self, response: httpx.Response, path: str, *, write: bool) -> None:
+        """Some errors come as 200. Busy means that nothing was stored; of another code nobody knows."""
+        if len(response.content) > _LONGEST_ERROR or _ERROR_CODE not in response.content:
+            return
+        try:
+            code = orjson.loads(response.content).get("error_code")
+        except (ValueError, AttributeError):
+            return
+        if code in _BUSY_CODES or (code and not write):
+            raise Retryable(f"{path} answered {code}", where=self.name)
+        if code:
+            raise OutcomeUnknown(f"{path} answered {code}", where=self.name)
 
     @contextmanager
     def understood(self, path: str) -> Iterator[None]:
