@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
@@ -63,6 +64,8 @@ class _Stored:
     values: dict[str, str | None]
     version: int
     modified_by: str
+    created_at: datetime
+    modified_at: datetime
 
 
 @dataclass(slots=True)
@@ -299,7 +302,7 @@ class MemoryConnector:
             stored = self._store.table(entity).records[target_id]
             stored.values = {**stored.values, **values}
             stored.version += 1
-            stored.modified_by = user
+            stored.modified_by, stored.modified_at = user, datetime.now(UTC)
 
     def add(self, entity: str, values: Values, *, user: str) -> str:
         """Create a record without migration key, as a person would; its id."""
@@ -333,7 +336,8 @@ class MemoryConnector:
         return RowResult(row.migration_key, RowStatus.CREATED, stored.target_id)
 
     def _insert(self, table: _Table, key: str | None, values: dict[str, str | None], user: str) -> _Stored:
-        stored = _Stored(f"M{next(self._store.ids)}", key, values, 1, user)
+        now = datetime.now(UTC)
+        stored = _Stored(f"M{next(self._store.ids)}", key, values, 1, user, now, now)
         table.records[stored.target_id] = stored
         if key is not None:
             table.keys.setdefault(key, []).append(stored.target_id)
@@ -365,7 +369,7 @@ class MemoryConnector:
             stored.migration_key = None
         stored.values = values
         stored.version += 1
-        stored.modified_by = self.options.user
+        stored.modified_by, stored.modified_at = self.options.user, datetime.now(UTC)
         return RowResult(row.migration_key, RowStatus.UPDATED, stored.target_id)
 
     def _delete(self, entity: str, table: _Table, row: WriteRow) -> RowResult:
@@ -411,5 +415,12 @@ def _answer(row: WriteRow, status: RowStatus, target_id: str | None, problem: Pr
 
 def _as_record(entity: str, stored: _Stored) -> TargetRecord:
     return TargetRecord(
-        entity, stored.migration_key, stored.target_id, stored.values, str(stored.version), stored.modified_by
+        entity,
+        stored.migration_key,
+        stored.target_id,
+        stored.values,
+        str(stored.version),
+        stored.modified_by,
+        stored.created_at,
+        stored.modified_at,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from rollout.model.entity import Values
@@ -60,6 +61,9 @@ class TargetRecord:
     version: str | None = None
     """Opaque; for conditional updates."""
     modified_by: str | None = None
+    created_at: datetime | None = None
+    """Aware, by the target's clock; None where it does not tell."""
+    modified_at: datetime | None = None
 
 
 class Op(StrEnum):

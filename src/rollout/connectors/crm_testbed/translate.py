@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -95,6 +96,8 @@ def record(entity: str, fields: Mapping[str, TargetField], item: Mapping[str, An
         values={name: _to_text(fields.get(name), value) for name, value in item["fields"].items()},
         version=str(item["version"]),
         modified_by=item["modified_by"],
+        created_at=datetime.fromisoformat(item["created_at"]),
+        modified_at=datetime.fromisoformat(item["modified_at"]),
     )
 
 
