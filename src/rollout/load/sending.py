@@ -2,7 +2,8 @@
 
 Order is everything here: intents are committed before the call, the answer is joined by key, what was stored is read
 back, and only then the lines are closed. Whatever happens in between leaves open intents, which the next run probes.
-A batch whose rows all landed is closed in the transaction that journals the next one's intents.
+A batch whose rows all landed is closed in the transaction that journals the next one's intents. A batch that fails as a
+whole is halved until the row at which it fails stands alone.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from rollout.errors import OutcomeUnknown, Retryable
+from rollout.errors import OutcomeUnknown, Retryable, RowRejected
 from rollout.journal.engine import Connection
 from rollout.journal.plans import StoredRow
 from rollout.journal.rows import Intent, OpenLine, Outcome, forget_records, knows_records, remember_records
+from rollout.load.isolation import Isolation, batches_of_resent, halves, verdict
 from rollout.load.looking import Looker
 from rollout.load.machine import DONE, Decision, RowState
 from rollout.load.preparing import Preparer
 from rollout.load.remembering import after_image, base_entries, forgets
 from rollout.load.work import LoadScope, Round, Work, image_place, split_answers
 from rollout.model import masking
-from rollout.model.target import RowResult, WriteRow
+from rollout.model.target import RowResult, RowStatus, WriteRow
 
 BACKOFF_S = (0.2, 1.0, 3.0, 10.0, 30.0)
 """Pauses between attempts when the target does not name one."""
@@ -30,12 +32,17 @@ MAX_MESSAGE = 500
 """Characters of a target's message that are kept."""
 
 
-class _NothingStored(Exception):  # noqa: N818 - says what is known, and never leaves this module
-    """The target did not take the call; the cause is its Retryable."""
+class _Call(NamedTuple):
+    """How a call ended."""
 
-    def __init__(self, cause: Retryable) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
+    answers: Mapping[str, Sequence[RowResult]]
+    """By migration key; none where nothing usable was answered."""
+    busy: Retryable | None = None
+    """The target did not take the call, and stored nothing."""
+    refused: RowRejected | None = None
+    """The target refused the call for what a row holds, and stored nothing."""
+    heard: str = ""
+    """What was heard instead of an answer."""
 
 
 class _Batch(NamedTuple):
@@ -103,8 +110,10 @@ class Sender:
         """Decide open lines by looking at the target, and send what was not stored."""
         round_ = self._looker.probe(self._preparer.reopened(lines))
         states = self._close(round_, batch=None)
-        pending = self._next_attempt(round_.send, tries=0, states=states)
-        return states + self._send_until_closed(pending)
+        for works in batches_of_resent(round_.send):
+            pending = self._next_attempt(works, tries=0, states=states)
+            states += self._send_until_closed(pending)
+        return states
 
     def settle(self, lines: Sequence[OpenLine]) -> list[RowState]:
         """Decide open lines by looking, and send nothing: what was not stored is closed as retried."""
@@ -151,25 +160,55 @@ class Sender:
     # The call and its answer
 
     def _send_until_closed(self, batch: _Batch, *, may_wait: bool = False) -> list[RowState]:
-        tries = 0
+        isolation = Isolation(len(batch.works), self._scope.max_attempts)
+        states = self._deliver(batch, isolation, tries=0, may_wait=may_wait)
+        return states + self._judge(isolation) if isolation.suspects else states
+
+    def _deliver(self, batch: _Batch, isolation: Isolation, *, tries: int, may_wait: bool = False) -> list[RowState]:
+        """Send a batch, and again what of it was not stored: in halves where it fails as a whole."""
         states: list[RowState] = []
         while batch.works:
             tries += 1
-            cause: Retryable | None = None
-            try:
-                answers = self._call(batch.works)
-            except _NothingStored as refused:
-                cause, round_ = refused.cause, Round(send=list(batch.works))
-            else:
-                answered, doubtful = split_answers(batch.works, answers)
-                round_ = self._looker.after(answered)
-                again = self._looker.probe(doubtful)
-                round_ = Round([*round_.decided, *again.decided], again.send)
-            states += self._close(round_, batch=batch.number, may_wait=may_wait)
-            batch = self._next_attempt(round_.send, tries=tries, states=states, cause=cause)
+            call = self._call(batch.works)
+            round_ = self._learn(batch.works, call)
+            decided = self._close(round_, batch=batch.number, may_wait=may_wait)
+            # What was stored though the call failed shows as well that it is not the target.
+            isolation.note(answered=bool(call.answers) or not DONE.isdisjoint(decided))
+            states += decided
+            left = round_.send
+            if call.busy is None and left and self._is_to_be_parted(left, call, tries):
+                if len(left) == 1:
+                    isolation.suspects.append((left[0], call.heard))
+                    return states
+                for half in halves(left):
+                    part = self._next_attempt(half, tries=1, states=states, isolation=isolation)
+                    states += self._deliver(part, isolation, tries=1)
+                return states
+            batch = self._next_attempt(left, tries=tries, states=states, busy=call.busy, isolation=isolation)
         return states
 
-    def _call(self, works: Sequence[Work]) -> Mapping[str, Sequence[RowResult]]:
+    def _is_to_be_parted(self, left: Sequence[Work], call: _Call, tries: int) -> bool:
+        """One failure may be an accident; what fails again is looked into, and a lone row gets all its tries."""
+        if len(left) == 1 or call.answers:
+            return tries >= self._scope.max_attempts
+        return tries > 1 or call.refused is not None
+
+    def _learn(self, works: Sequence[Work], call: _Call) -> Round:
+        """What became of the rows: what the target stored, by its answers or by looking."""
+        if call.busy is not None:
+            return Round(send=list(works))
+        if call.refused is not None:
+            if len(works) > 1:
+                return Round(send=list(works))
+            reason, told = call.refused.reason_code, call.refused.message
+            refusal = RowResult(works[0].key, RowStatus.REJECTED, works[0].row.target_id, reason, told)
+            return self._looker.after([(works[0], refusal)])
+        answered, doubtful = split_answers(works, call.answers)
+        round_ = self._looker.after(answered)
+        again = self._looker.probe(doubtful)
+        return Round([*round_.decided, *again.decided], again.send)
+
+    def _call(self, works: Sequence[Work]) -> _Call:
         scope = self._scope
         capabilities = scope.target.capabilities
         scope.lease.check(call_timeout_s=capabilities.call_timeout_s)
@@ -187,11 +226,34 @@ class Sender:
         try:
             for answer in scope.target.write(scope.entity, rows):
                 answers.setdefault(answer.migration_key, []).append(answer)
-        except OutcomeUnknown:
-            return {}
+        except OutcomeUnknown as error:
+            return _Call({}, heard=error.message)
         except Retryable as error:
-            raise _NothingStored(error) from error
-        return answers
+            return _Call({}, busy=error)
+        except RowRejected as error:
+            return _Call({}, refused=error)
+        return _Call(answers)
+
+    def _judge(self, isolation: Isolation) -> list[RowState]:
+        """Decide about the rows that failed by themselves.
+
+        Raises:
+            Retryable: Nothing shows that it is them, and not the target. Nothing of them is open.
+        """
+        decided = []
+        for work, heard in isolation.suspects:
+            if not isolation.blames(work):
+                raise self._not_stored([work], work.attempt)
+            decided.append((replace(work, attempt=work.attempt + 1, sent_s=None), verdict(work, heard)))
+        self._intend((), decided)
+        return [decision.state for _, decision in decided if decision.state]
+
+    def _not_stored(self, works: Sequence[Work], attempts: int) -> Retryable:
+        return Retryable(
+            f"{len(works)} rows were not stored in {attempts} attempts",
+            where=f"{self._scope.target.name}, {self._scope.entity} {works[0].key}",
+            hint="see the target's own log for these records, then run `rollout load` again",
+        )
 
     def _next_attempt(
         self,
@@ -199,7 +261,8 @@ class Sender:
         *,
         tries: int,
         states: list[RowState],
-        cause: Retryable | None = None,
+        isolation: Isolation | None = None,
+        busy: Retryable | None = None,
     ) -> _Batch:
         """Look again after the pause, and journal the next attempts of rows that were not stored.
 
@@ -211,14 +274,12 @@ class Sender:
         if not works:
             return _Batch((), None)
         scope = self._scope
-        if tries >= scope.max_attempts:
-            raise cause or Retryable(
-                f"{len(works)} rows were not stored in {tries} attempts",
-                where=f"{scope.target.name}, {scope.entity} {works[0].key}",
-                hint="see the target's own log for these records, then run `rollout load` again",
-            )
+        if busy is not None and tries >= scope.max_attempts:
+            raise busy
+        if isolation is not None and isolation.is_in_vain:
+            raise self._not_stored(works, isolation.failures)
         pause_s = BACKOFF_S[min(max(tries, 1), len(BACKOFF_S)) - 1]
-        scope.sleep(max((cause.retry_after_s or 0.0) if cause else 0.0, pause_s))
+        scope.sleep(max((busy.retry_after_s or 0.0) if busy else 0.0, pause_s))
         fresh = [
             replace(
                 work, attempt=work.attempt + 1, answer=None, sent_s=None, record=None, before_image=None, chosen=None
