@@ -122,6 +122,21 @@ def target_ids(
     )
 
 
+def lacks_records(connection: Connection, project_id: str, entity: str, target: str, wave: str) -> bool:
+    """Whether any golden record of a wave has no record in a target that the journal knows of."""
+    query = text("""
+        SELECT EXISTS (
+            SELECT FROM source_row r
+            LEFT JOIN key_assignment k USING (project_id, entity, source_key)
+            LEFT JOIN target_record t ON t.project_id = r.project_id AND t.target = :target AND t.entity = r.entity
+              AND t.migration_key = k.migration_key
+            WHERE r.project_id = :project AND r.entity = :entity AND r.wave = :wave AND r.disposition = 'golden'
+              AND t.migration_key IS NULL)
+    """)
+    parameters = {"project": project_id, "entity": entity, "target": target, "wave": wave}
+    return bool(connection.execute(query, parameters).scalar_one())
+
+
 def _pairs(connection: Connection, query: str, parameters: tuple[object, ...]) -> dict[str, str]:
     rows = driver_cursor(connection).execute(query, parameters, binary=True).fetchall()
     return dict(cast("list[tuple[str, str]]", rows))

@@ -49,6 +49,10 @@ WHERE p.plan_id = %s AND p.entity = %s AND p.ordinal > %s ORDER BY p.ordinal LIM
 """
 
 
+_QUIET = "'unchanged', 'conflict', 'skip', 'keep'"
+"""Actions that call nothing."""
+
+
 class PlanRows:
     """The rows of a project's plans."""
 
@@ -122,14 +126,25 @@ class PlanRows:
         return set(connection.execute(query, parameters).scalars())
 
     def will_send(self, connection: Connection, plan_id: str, entity: str, migration_keys: Sequence[str]) -> int:
-        """How many of these keys a plan creates or updates."""
+        """How many of these keys a plan writes."""
         query = text(
             "SELECT count(*) FROM plan_row WHERE plan_id = :plan AND entity = :entity"
-            " AND migration_key = ANY(:keys) AND action IN ('create', 'update')"
+            f" AND migration_key = ANY(:keys) AND action NOT IN ({_QUIET})"
         )
         parameters = {"plan": plan_id, "entity": entity, "keys": list(migration_keys)}
         rows: int = connection.execute(query, parameters).scalar_one()
         return rows
+
+    def share_to_do(self, connection: Connection, plan_id: str) -> float:
+        """Which share of the rows that a plan writes has no closed outcome yet."""
+        query = text(f"""
+            SELECT count(*) FILTER (WHERE NOT EXISTS (
+                SELECT 1 FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity
+                  AND s.migration_key = p.migration_key
+                  AND s.state NOT IN ('intent', 'unknown', 'waiting', 'retried')))::float / greatest(count(*), 1)
+            FROM plan_row p WHERE p.plan_id = :plan AND p.action NOT IN ({_QUIET})
+        """)
+        return float(connection.execute(query, {"plan": plan_id}).scalar_one())
 
     def is_done(self, connection: Connection, plan_id: str) -> bool:
         """Whether every row has a closed outcome."""

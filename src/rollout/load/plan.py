@@ -8,16 +8,15 @@ the source did not, their value stays; where both did, the row is a conflict.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from rollout.load.machine import duplicates
-from rollout.load.merge_base import Base, Fingerprint, three_way
+from rollout.load.merge_base import Base, Fingerprint, Ownership, ThreeWay, three_way
 from rollout.model.entity import Values
-from rollout.model.target import Capabilities, TargetRecord
+from rollout.model.target import TargetRecord
 
 
 class Action(StrEnum):
@@ -78,6 +77,9 @@ class PlannedRow(NamedTuple):
     """Of updates, by field set: the merge base's entry before. Of undos: the entry that it goes back to; None: none."""
     overwrites: tuple[str, ...] = ()
     """Fields in which the plan openly overwrites what people typed (field ownership, or a named person's decision)."""
+    clashing: tuple[str, ...] = ()
+    """Of a conflict: the fields that both sides changed. ``new``, ``old`` and ``base`` then say what an update that a
+    person decides on would set, those fields included."""
     reason_code: str | None = None
     message: str = ""
 
@@ -93,6 +95,7 @@ class PlannedRow(NamedTuple):
             "deferred": {name: list(reference) for name, reference in self.deferred.items()},
             "base": dict(self.base),
             "overwrites": list(self.overwrites),
+            "clashing": list(self.clashing),
             "message": self.message,
         }
 
@@ -114,12 +117,13 @@ class PlannedRow(NamedTuple):
             {name: Reference(*ref) for name, ref in payload["deferred"].items()},
             payload["base"],
             tuple(payload["overwrites"]),
+            tuple(payload["clashing"]),
             reason_code,
             payload["message"],
         )
 
 
-def plan_row(
+def plan_row(  # noqa: PLR0913 - the record's three sides, and by which rules they are compared
     migration_key: str,
     golden_key: str,
     values: Values,
@@ -129,6 +133,8 @@ def plan_row(
     base: Base | None,
     parent_ids: Mapping[Reference, str],
     fingerprint: Fingerprint,
+    ownership: Ownership | None = None,
+    deferrable: Collection[str] = (),
 ) -> PlannedRow:
     """Plan one golden record.
 
@@ -141,6 +147,8 @@ def plan_row(
         base: What we know of our last write, or None if we never wrote it.
         parent_ids: Target ids of parents that are already loaded.
         fingerprint: Of this record's values, as the base has them.
+        ownership: Who its fields belong to.
+        deferrable: Reference fields whose parents may be loaded later than the record: they are set in a second step.
     """
     if len(current) > 1:
         doubled = duplicates(current)
@@ -161,30 +169,65 @@ def plan_row(
                 message="we loaded this record, and somebody deleted it since",
             )
         given = {name: value for name, value in values.items() if value is not None}
-        return PlannedRow(migration_key, golden_key, Action.CREATE, new=given, references=references)
-    # A parent that is not loaded yet has no id: nothing that the target holds can be equal to it.
+        deferred = deferred_references(references, parent_ids, deferrable) if deferrable else _NOTHING
+        if deferred:
+            references = {name: reference for name, reference in references.items() if name not in deferred}
+        return PlannedRow(migration_key, golden_key, Action.CREATE, new=given, references=references, deferred=deferred)
+    ours = with_parents(values, references, parent_ids)
+    found = three_way(ours, current[0].values, base, fingerprint, ownership)
+    row = PlannedRow(migration_key, golden_key, Action.UNCHANGED, target_id=current[0].target_id)
+    deferred = deferred_references(references, parent_ids, deferrable) if deferrable else _NOTHING
+    return _compared(row, found, current[0], ours=ours, base=base, references=references, deferred=deferred)
+
+
+def with_parents(
+    values: Values, references: Mapping[str, Reference], parent_ids: Mapping[Reference, str]
+) -> dict[str, str | None]:
+    """Values with target ids for references. Nothing that the target holds can equal a parent that has none yet."""
     parents = {name: parent_ids.get(ref, f"{UNRESOLVED}{ref.migration_key}") for name, ref in references.items()}
-    found = three_way({**values, **parents}, current[0].values, base, fingerprint)
-    if found.clashing:
-        return PlannedRow(
-            migration_key,
-            golden_key,
-            Action.CONFLICT,
-            target_id=current[0].target_id,
-            reason_code="changed_on_both_sides",
-            message=f"changed both in the CRM and in the source: {', '.join(found.clashing)}",
-        )
-    return PlannedRow(
-        migration_key,
-        golden_key,
-        Action.UPDATE if found.changing else Action.UNCHANGED,
-        new={name: value for name, value in found.changing.items() if name not in references},
-        old={name: current[0].values.get(name) for name in found.changing},
-        base={name: base.get(name) if base is not None else None for name in found.changing},
-        references={name: references[name] for name in found.changing if name in references},
-        target_id=current[0].target_id,
-        kept=tuple(found.kept),
-        agreed=found.agreed,
+    return {**values, **parents}
+
+
+def deferred_references(
+    references: Mapping[str, Reference], parent_ids: Mapping[Reference, str], deferrable: Collection[str]
+) -> Mapping[str, Reference]:
+    """References that can only be set once the parent, which comes later or at the same time, is loaded."""
+    return {
+        name: reference for name, reference in references.items() if name in deferrable and reference not in parent_ids
+    }
+
+
+def _compared(
+    row: PlannedRow,
+    found: ThreeWay,
+    record: TargetRecord,
+    *,
+    ours: Values,
+    base: Base | None,
+    references: Mapping[str, Reference],
+    deferred: Mapping[str, Reference],
+) -> PlannedRow:
+    """The row that follows from a comparison with a record of the target."""
+    row = row._replace(kept=tuple(found.kept), agreed=found.agreed)
+    differing = [*found.changing, *found.clashing]
+    if not differing:
+        return row
+    row = row._replace(
+        action=Action.UPDATE,
+        new={name: ours[name] for name in differing if name not in references},
+        old={name: record.values.get(name) for name in differing},
+        base={name: base.get(name) if base is not None else None for name in differing},
+        references={name: references[name] for name in differing if name in references and name not in deferred},
+        deferred={name: deferred[name] for name in differing if name in deferred},
+        overwrites=tuple(found.overwrites),
+    )
+    if not found.clashing:
+        return row
+    return row._replace(
+        action=Action.CONFLICT,
+        clashing=tuple(found.clashing),
+        reason_code="changed_on_both_sides",
+        message=f"changed both in the CRM and in the source: {', '.join(found.clashing)}",
     )
 
 
@@ -205,36 +248,3 @@ class PlanHash:
     def hexdigest(self) -> str:
         """The plan's hash."""
         return self._hash.hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a load will cost."""
-
-    calls: int
-    seconds: float
-    basis: str
-
-
-def estimate(
-    rows_to_send: Mapping[str, tuple[int, int]],
-    *,
-    batch_rows: int,
-    concurrency: int,
-    call_s: float,
-    capabilities: Capabilities,
-) -> Estimate:
-    """Estimate a load from the creates and updates of each entity, and the time a call was measured to take.
-
-    A batch costs the write and the read-back; before updates, and where the target does not enforce the key, it is
-    looked at first. The target's rate bounds calls a second.
-    """
-    looks = 0 if capabilities.enforces_unique else 1
-    calls = sum(
-        (2 + looks) * -(-creates // batch_rows) + 3 * -(-updates // batch_rows)
-        for creates, updates in rows_to_send.values()
-    )
-    seconds = calls * call_s / concurrency
-    if capabilities.rate_per_s:
-        seconds = max(seconds, calls / capabilities.rate_per_s)
-    return Estimate(calls=calls, seconds=round(seconds, 1), basis=f"{call_s:.3f} s a call, {concurrency} at once")

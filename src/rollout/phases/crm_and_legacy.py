@@ -16,7 +16,7 @@ from rollout.errors import RolloutError
 from rollout.journal.carried import Carried
 from rollout.journal.operations import Operations
 from rollout.journal.plans import Plans
-from rollout.load.merge_base import Base, Fingerprint
+from rollout.load.merge_base import Base, Fingerprint, stored_mark
 from rollout.load.work import record_fingerprint
 from rollout.match.parquet import quoted, scan
 from rollout.model.base import Frozen
@@ -106,9 +106,7 @@ def _observed(path: Path) -> Iterator[list[dict[str, Any]]]:
 def _changed(row: Mapping[str, Any], base: Base, fingerprint: Fingerprint) -> list[str]:
     """Fields that no longer hold what the target stored when we wrote them."""
     return sorted(
-        name
-        for name, entry in base.items()
-        if name in row and fingerprint(name, row[name]) != (entry.partition("|")[2] if "|" in entry else entry)
+        name for name, entry in base.items() if name in row and fingerprint(name, row[name]) != stored_mark(entry)
     )
 
 

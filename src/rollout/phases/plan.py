@@ -11,15 +11,17 @@ from rollout.errors import ApprovalError, ConfigError
 from rollout.journal.crypto import canonical_json
 from rollout.journal.leases import Lease
 from rollout.journal.plans import TAKING_BACK, Plans
-from rollout.load.plan import LOADING, PlanHash, estimate
+from rollout.load.plan import LOADING, PlanHash
 from rollout.model.base import Frozen
-from rollout.phases.context import PhaseContext
+from rollout.phases.context import PhaseContext, TargetConnector
 from rollout.phases.drift import plan_inputs
 from rollout.phases.leases import working_on
-from rollout.phases.pace import calls_at_once, few_collections, rows_a_call
+from rollout.phases.pace import few_collections
 from rollout.phases.plan_file import PlanFile
+from rollout.phases.plan_tally import EntityPlan
 from rollout.phases.plan_writer import PlanWriter
-from rollout.phases.planner import EntityPlan, Planner
+from rollout.phases.planner import Planner
+from rollout.phases.quota import estimated, limits, pace
 from rollout.phases.settle import settle_open_lines
 from rollout.phases.status import require
 from rollout.phases.wave_order import next_wave, refuse_unknown_wave
@@ -30,13 +32,26 @@ class PlanSummary(Frozen):
 
     plan_id: str
     plan_hash: str
+    kind: str = "load"
     target: str
     wave: str
     entities: dict[str, EntityPlan]
     calls: int
     estimate_s: float
     estimate_basis: str
+    undo_calls: int = Field(description="Calls that taking it back would need.")
+    undo_estimate_s: float
+    limits: tuple[str, ...] = Field(
+        default=(), description="What of the time and calls there are it cannot keep to: it is refused when loaded."
+    )
     file: str = Field(description="The plan field by field, relative to the workspace; personal data masked.")
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the target and the source agree in everything that is for us to write or for people to decide."""
+        return all(
+            plan.create + plan.update + plan.adopt + plan.conflict + plan.learn == 0 for plan in self.entities.values()
+        )
 
 
 def run_plan(context: PhaseContext, *, wave: str | None = None) -> PlanSummary:
@@ -56,62 +71,87 @@ def run_plan(context: PhaseContext, *, wave: str | None = None) -> PlanSummary:
         refuse_unknown_wave(context, wave)
     # Nobody may load or cleanse while a plan is made: what it sees must not change under it.
     with few_collections(), working_on(context, target_name, target) as lease:
-        refuse_unfinished_undo(context, target_name)
-        settle_open_lines(context, target_name, target, lease)
-        wave = wave or next_wave(context, target_name)
-        require(context, "plan", wave)
-        inputs = plan_inputs(context, target_name, target, wave)
-        _refuse_stale_cleansing(context, inputs)
-        with context.journal.running("plan", wave=wave) as run:
-            summary = _make_plan(context, inputs, wave, lease)
-            run.summary = summary.model_dump(mode="json")
+        prepare_to_plan(context, target_name, target, lease)
+        return plan_wave(context, wave or next_wave(context, target_name), lease)
+
+
+def prepare_to_plan(context: PhaseContext, target_name: str, target: TargetConnector, lease: Lease) -> None:
+    """See to it that what was begun is decided, before anything new is planned.
+
+    Raises:
+        ApprovalError: An undo has begun and is not finished.
+        Retryable: The target or the database cannot be reached.
+    """
+    refuse_unfinished_undo(context, target_name)
+    settle_open_lines(context, target_name, target, lease)
+
+
+def plan_wave(context: PhaseContext, wave: str, lease: Lease, *, kind: str = "load") -> PlanSummary:
+    """Make a plan of a wave under the target's lease.
+
+    A delta that finds nothing to do leaves no plan behind; what was planned before is then out of date as well.
+
+    Args:
+        context: The phase's context.
+        wave: A wave of the project.
+        lease: The target's.
+        kind: load | delta.
+
+    Raises:
+        ApprovalError: It is a later wave, and nobody said go to the pilot.
+        ConfigError: Nothing was cleansed, or sources or rules changed since.
+        Retryable: The target or the database cannot be reached.
+    """
+    target_name, _, target = context.target("plan")
+    require(context, "plan", wave)
+    inputs = plan_inputs(context, target_name, target, wave)
+    _refuse_stale_cleansing(context, inputs)
+    with context.journal.running("plan", wave=wave) as run:
+        summary = _make_plan(context, inputs, wave, lease, kind)
+        run.summary = summary.model_dump(mode="json")
     return summary
 
 
-def _make_plan(context: PhaseContext, inputs: dict[str, Any], wave: str, lease: Lease) -> PlanSummary:
-    target_name, target_spec, target = context.target("plan")
+def _make_plan(context: PhaseContext, inputs: dict[str, Any], wave: str, lease: Lease, kind: str) -> PlanSummary:
+    target_name, _, target = context.target("plan")
     journal, plans = context.journal, Plans(context.journal.project_id)
     sealer = journal.new_data_key()
     plan_hash = PlanHash(canonical_json(inputs))
     with journal.transaction() as connection:
         plans.forget_drafts(connection, target_name)
-        plan_id = plans.create(connection, target=target_name, wave=wave, key_id=sealer.key_id)
+        plan_id = plans.create(connection, target=target_name, wave=wave, key_id=sealer.key_id, kind=kind)
     with PlanFile(context.project, plan_id) as file, ThreadPoolExecutor(2) as background:
         planner = Planner(context, target, target_name, wave, background)
         add = PlanWriter(journal, plan_id, sealer, plan_hash, file)
         entities = {name: planner.plan_entity(name, add) for name in inputs["order"]}
-    cost = estimate(
-        {name: (plan.create, plan.update) for name, plan in entities.items()},
-        batch_rows=rows_a_call(target_spec, target.capabilities),
-        concurrency=calls_at_once(target_spec, target.capabilities),
-        call_s=sum(planner.call_s) / len(planner.call_s) if planner.call_s else 0.0,
-        capabilities=target.capabilities,
-    )
-    with journal.transaction() as connection:
-        lease.assert_fence(connection)
-        plans.seal(
-            connection,
-            plan_id,
-            plan_hash=plan_hash.hexdigest(),
-            inputs=inputs,
-            counts={
-                name: {action.value: getattr(plan, action.value) for action in LOADING}
-                for name, plan in entities.items()
-            },
-            estimate={"calls": cost.calls, "seconds": cost.seconds, "basis": cost.basis},
-        )
-        plans.supersede_older(connection, plan_id, target_name, wave)
-    return PlanSummary(
+    counts = {
+        name: {action.value: getattr(plan, action.value) for action in LOADING} for name, plan in entities.items()
+    }
+    call_s = sum(planner.call_s) / len(planner.call_s) if planner.call_s else 0.0
+    cost = estimated(counts, pace(context, target_name, target, call_s=call_s), reads=len(planner.call_s))
+    summary = PlanSummary(
         plan_id=plan_id,
         plan_hash=plan_hash.hexdigest(),
+        kind=kind,
         target=target_name,
         wave=wave,
         entities=entities,
-        calls=cost.calls,
-        estimate_s=cost.seconds,
-        estimate_basis=cost.basis,
+        calls=cost["calls"],
+        estimate_s=cost["seconds"],
+        estimate_basis=cost["basis"],
+        undo_calls=cost["undo_calls"],
+        undo_estimate_s=cost["undo_seconds"],
+        limits=tuple(limits(context, target_name, target, kind, cost)),
         file=file.relative,
     )
+    with journal.transaction() as connection:
+        lease.assert_fence(connection)
+        if kind == "delta" and summary.changes_nothing:
+            plans.forget_drafts(connection, target_name)
+        else:
+            plans.seal(connection, plan_id, plan_hash=summary.plan_hash, inputs=inputs, counts=counts, estimate=cost)
+        plans.supersede_older(connection, plan_id, target_name, wave, kind=kind)
+    return summary
 
 
 def refuse_unfinished_undo(context: PhaseContext, target_name: str) -> None:

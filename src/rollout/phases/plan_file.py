@@ -10,7 +10,7 @@ from typing import IO, Self
 
 from rollout.load.plan import Action, PlannedRow
 from rollout.model import masking
-from rollout.model.entity import FieldSpec
+from rollout.model.entity import FieldSpec, Values
 from rollout.project.loader import Project
 
 COLUMNS = ("entity", "key", "action", "field", "old", "new", "reason")
@@ -22,9 +22,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class PlanFile:
     """Writes ``reports/plan-{id}.csv`` (UTF-8 with BOM, which spreadsheets expect); it appears when it is whole.
 
-    A line for each field that an update changes; one line for a record that is created, with all its fields; one for a
-    conflict, with its reason. Unchanged rows are counted in the plan's summary and not listed. Personal fields are
-    masked. Cells that a spreadsheet would take for a formula get an apostrophe in front.
+    A line for each field that is changed, filled or put back, and for each in which people's value stays; one line for
+    a record that is created, with all its fields; one for a record that is deleted, kept, left out or in conflict,
+    with the reason. Unchanged rows are counted in the plan's summary and not listed. Personal fields are masked. Cells
+    that a spreadsheet would take for a formula get an apostrophe in front.
     """
 
     def __init__(self, project: Project, plan_id: str) -> None:
@@ -66,21 +67,49 @@ class PlanFile:
 
 
 def _lines(entity: str, row: PlannedRow, masks: Mapping[str, _Mask]) -> list[tuple[str, ...]]:
-    new = row.new
-    if row.references:
-        new = {**new, **{name: reference.migration_key for name, reference in row.references.items()}}
     key = _safe(row.golden_key)
     if row.action is Action.CREATE:
-        told = "; ".join([f"{name}: {masks[name](value)}" for name, value in new.items()])
+        told = "; ".join([f"{name}: {masks[name](value)}" for name, value in _set(row).items()])
         return [(entity, key, "create", "*", "", _safe(told), "")]
-    if row.action is Action.UPDATE:
-        return [
-            (entity, key, "update", name, _safe(masks[name](row.old.get(name))), _safe(masks[name](value)), "")
-            for name, value in new.items()
-        ]
-    if row.action is Action.CONFLICT:
-        return [(entity, key, "conflict", "", "", "", _safe(row.message))]
-    return []
+    if row.action is Action.UNCHANGED and not row.kept:
+        return []
+    lines = [
+        (
+            entity,
+            key,
+            row.action.value,
+            name,
+            _safe(masks[name](row.old.get(name))),
+            _safe(masks[name](value)),
+            _remark(row, name),
+        )
+        for name, value in _set(row).items()
+        if name in masks
+    ]
+    if row.action in _TOLD or (row.action is Action.ADOPT and not lines):
+        told = _safe(f"{row.reason_code}: {row.message}" if row.reason_code else row.message)
+        lines.insert(0, (entity, key, row.action.value, "", "", "", told))
+    return lines + [(entity, key, "kept", name, "", "", "the value that people typed stays") for name in row.kept]
+
+
+_TOLD = (Action.CONFLICT, Action.SKIP, Action.KEEP, Action.DELETE)
+"""Actions that have a line for the record as a whole."""
+
+
+def _set(row: PlannedRow) -> Values:
+    """The fields that a row sets; of references the parent's migration key."""
+    references = {**row.references, **row.deferred} if row.deferred else row.references
+    if not references:
+        return row.new
+    return {**row.new, **{name: reference.migration_key for name, reference in references.items()}}
+
+
+def _remark(row: PlannedRow, name: str) -> str:
+    if name in row.clashing:
+        return "changed on both sides: a person decides"
+    if name in row.overwrites:
+        return "overwrites what people typed"
+    return "in a second step" if name in row.deferred else ""
 
 
 def _as_it_is(value: str | None) -> str:

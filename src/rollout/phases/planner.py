@@ -4,42 +4,33 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-
-from pydantic import Field
+from typing import NamedTuple
 
 from rollout.journal import crosswalk
 from rollout.journal.leases import Throttle
 from rollout.journal.ledger import Ledger
 from rollout.journal.plans import Plans
 from rollout.journal.rows import merge_bases
-from rollout.load.plan import LOADING, Action, PlannedRow, Reference, plan_row
+from rollout.load.adopt import Adoptions, adopt_row, ambiguous_row
+from rollout.load.decided import settle_fields
+from rollout.load.merge_base import Base
+from rollout.load.plan import Action, PlannedRow, Reference, plan_row, with_parents
 from rollout.load.work import record_fingerprint
-from rollout.model.base import Frozen
+from rollout.model.entity import Values
 from rollout.model.target import TargetRecord
+from rollout.phases.adoption import AdoptionFinder
 from rollout.phases.context import PhaseContext, TargetConnector, shown
 from rollout.phases.golden import GoldenRecord, golden_paths, read_golden
 from rollout.phases.pace import calls_at_once
+from rollout.phases.plan_tally import EntityPlan, Tally
 from rollout.phases.plan_writer import PlanWriter
+from rollout.phases.repairs import Repairs
+from rollout.phases.standing import Standing, decided_adoptions
 
 BATCH_ROWS = 2_000
 """Golden records that are planned at once."""
-
-
-class EntityPlan(Frozen):
-    """What the plan does with one entity."""
-
-    create: int = 0
-    update: int = 0
-    unchanged: int = 0
-    conflict: int = 0
-    adopt: int = Field(default=0, description="Records that people created in the target and that become ours.")
-    skip: int = Field(default=0, description="Rows that a named person said are not to be loaded.")
-    fields: dict[str, int] = Field(default_factory=dict, description="Values that updates change, by field.")
-    kept: dict[str, int] = Field(default_factory=dict, description="Fields people changed in the CRM; theirs stay.")
-    conflicts: dict[str, int] = Field(default_factory=dict, description="Conflicts by reason code.")
-    waits: int = Field(default=0, description="Records that will wait: a parent's earlier wave did not load it yet.")
 
 
 class Planner:
@@ -69,43 +60,64 @@ class Planner:
         # Parents come first, so an entity's keys are there when its children ask for them.
         order = context.project.spec.load_order
         self._assigned = {entity: background.submit(self._assign, entity) for entity in order}
+        # Parents that come later, or at the same time: cycles are closed in a second step of the load.
+        self._deferrable = {
+            entity: frozenset(
+                name
+                for name, parent in context.project.spec.entities[entity].references.items()
+                if order.index(parent) >= order.index(entity)
+            )
+            for entity in order
+        }
+        self._entities = context.project.spec.entities
+        self._repairs = Repairs(context, target_name)
+        self._standing = Standing(context, self._repairs)
+        self._adopted: dict[Reference, str] = {}
+        """Target ids of the records that this plan adopts: children are compared with them."""
         self._waits: Counter[str] = Counter()
         self.call_s: list[float] = []
         """What reading calls took."""
 
     def plan_entity(self, entity: str, add: PlanWriter) -> EntityPlan:
         """Plan every golden record of an entity."""
-        spec = self._context.project.spec.entities[entity]
         with self._journal.transaction() as connection:
             open_keys = Plans(self._journal.project_id).undecided_keys(connection, self._target_name, entity)
-        counts: Counter[Action] = Counter()
-        fields: Counter[str] = Counter()
-        kept: Counter[str] = Counter()
-        conflicts: Counter[str] = Counter()
+        self._undecided(entity)
+        adoptions = self._find_adoptions(entity)
+        tally = Tally()
         written: Future[None] | None = None
         with shown(self._context.progress, f"plan {entity}", None, "rows") as progress:
-            for batch in read_golden(self._paths[entity], spec, self._wave, batch_rows=BATCH_ROWS):
-                planned = self._plan_batch(entity, batch, open_keys)
+            for batch in self._golden(entity):
+                planned = self._plan_batch(entity, batch, open_keys, adoptions)
                 if written:
                     written.result()
                 written = self._background.submit(add, entity, planned)
-                for row in planned:
-                    counts[row.action] += 1
-                    kept.update(row.kept)
-                    if row.action is Action.UPDATE:
-                        fields.update(list(row.old))
-                    if row.action is Action.CONFLICT:
-                        conflicts[row.reason_code or ""] += 1
+                tally.add(planned)
                 progress.advance(len(batch))
             if written:
                 written.result()
-        return EntityPlan(
-            **{action.value: counts[action] for action in LOADING},
-            fields=dict(fields),
-            kept=dict(kept),
-            conflicts=dict(conflicts),
-            waits=self._waits[entity],
-        )
+        return tally.told(waits=self._waits[entity])
+
+    def _golden(self, entity: str) -> Iterator[Sequence[GoldenRecord]]:
+        spec = self._context.project.spec.entities[entity]
+        for batch in read_golden(self._paths[entity], spec, self._wave, batch_rows=BATCH_ROWS):
+            yield self._repairs.apply(entity, batch)
+
+    def _find_adoptions(self, entity: str) -> Adoptions:
+        """Golden records that people entered in the target before us; their children may refer to them already."""
+        finder = AdoptionFinder(self._context, self._target, self._target_name, self._throttle, entity)
+
+        def ours(batch: Sequence[GoldenRecord]) -> list[Values]:
+            references = self._references(entity, batch)
+            parent_ids = self._parent_ids(references)
+            rows = zip(batch, references, strict=True)
+            return [with_parents(record.values, parents, parent_ids) for record, parents in rows]
+
+        adoptions = finder.find(self._wave, self._golden(entity), ours)
+        adoptions = decided_adoptions(adoptions, self._repairs.of(entity).values())
+        keys = self._keys(entity, sorted(adoptions.found))
+        self._adopted |= {Reference(entity, keys[golden]): found for golden, found in adoptions.found.items()}
+        return adoptions
 
     def _assign(self, entity: str) -> dict[str, str]:
         with self._journal.transaction() as connection:
@@ -115,42 +127,99 @@ class Planner:
         """Golden keys about which a person must decide, with the reason."""
         return self._assigned[entity].result()
 
-    def _plan_batch(self, entity: str, batch: Sequence[GoldenRecord], open_keys: set[str]) -> list[PlannedRow]:
+    def _plan_batch(
+        self, entity: str, batch: Sequence[GoldenRecord], open_keys: set[str], adoptions: Adoptions
+    ) -> list[PlannedRow]:
         parents = self._context.project.spec.entities[entity].references
         # Waits until all of them have their keys.
         undecided = [self._undecided(name) for name in (entity, *parents.values())]
-        doubtful = bool(open_keys) or any(undecided)
+        doubtful = bool(open_keys) or any(undecided) or bool(self._repairs.of(entity))
         keys = self._keys(entity, [record.golden_key for record in batch])
         planned: list[PlannedRow] = []
         to_compare: list[GoldenRecord] = []
         for record in batch:
-            conflict = self._conflict(entity, record, keys[record.golden_key], open_keys) if doubtful else None
-            if conflict is not None:
-                planned.append(conflict)
+            key = keys[record.golden_key]
+            row = self._without_comparing(entity, record, key, open_keys) if doubtful else None
+            if row is not None:
+                planned.append(row)
             else:
                 to_compare.append(record)
         references = self._references(entity, to_compare)
-        parent_ids = self._parent_ids(references)
-        self._waits[entity] += self._waiting(entity, to_compare, references, parent_ids)
-        compared = [keys[record.golden_key] for record in to_compare]
-        current = self._read(entity, compared)
-        with self._journal.transaction() as connection:
-            bases = merge_bases(connection, self._journal.project_id, self._target_name, entity, compared)
-        for key, record, record_references in zip(compared, to_compare, references, strict=True):
-            cleared = {name: None for name, golden in record.parents.items() if golden is None}
-            planned.append(
-                plan_row(
-                    key,
-                    record.golden_key,
-                    {**record.values, **cleared} if cleared else record.values,
-                    record_references,
-                    current=current.get(key, ()),
-                    base=bases.get(key),
-                    parent_ids=parent_ids,
-                    fingerprint=record_fingerprint(self._ledger, entity, key),
-                )
-            )
+        known = self._known(entity, [keys[record.golden_key] for record in to_compare], references)
+        self._waits[entity] += self._waiting(entity, to_compare, references, known.parent_ids)
+        entered = self._entered(entity, to_compare, adoptions) if adoptions else {}
+        for record, record_references in zip(to_compare, references, strict=True):
+            key = keys[record.golden_key]
+            if adoptions and key not in known.current and key not in known.bases:
+                if ids := adoptions.ambiguous.get(record.golden_key):
+                    planned.append(ambiguous_row(key, record.golden_key, ids))
+                    continue
+                if theirs := entered.get(record.golden_key):
+                    planned.append(self._adopted_row(entity, record, key, record_references, known, theirs))
+                    continue
+            planned.append(self._compared_row(entity, record, key, record_references, known))
         return planned
+
+    def _known(self, entity: str, keys: Sequence[str], references: Sequence[dict[str, Reference]]) -> _Known:
+        current = self._read(entity, keys)
+        with self._journal.transaction() as connection:
+            bases = merge_bases(connection, self._journal.project_id, self._target_name, entity, keys)
+        return _Known(current, bases, self._parent_ids(references))
+
+    def _compared_row(
+        self, entity: str, record: GoldenRecord, key: str, references: dict[str, Reference], known: _Known
+    ) -> PlannedRow:
+        values, fingerprint = _values(record), record_fingerprint(self._ledger, entity, key)
+        current, base = known.current.get(key, ()), known.bases.get(key)
+        row = plan_row(
+            key,
+            record.golden_key,
+            values,
+            references,
+            current=current,
+            base=base,
+            parent_ids=known.parent_ids,
+            fingerprint=fingerprint,
+            ownership=self._entities[entity].ownership,
+            deferrable=self._deferrable[entity],
+        )
+        by_field = self._standing.about(entity, row) if row.clashing else None
+        return settle_fields(row, by_field, parent_ids=known.parent_ids, fingerprint=fingerprint) if by_field else row
+
+    def _adopted_row(
+        self,
+        entity: str,
+        record: GoldenRecord,
+        key: str,
+        references: dict[str, Reference],
+        known: _Known,
+        entered: TargetRecord,
+    ) -> PlannedRow:
+        return adopt_row(
+            key,
+            record.golden_key,
+            _values(record),
+            references,
+            entered,
+            parent_ids=known.parent_ids,
+            fingerprint=record_fingerprint(self._ledger, entity, key),
+            ownership=self._entities[entity].ownership,
+            deferrable=self._deferrable[entity],
+        )
+
+    def _entered(self, entity: str, batch: Sequence[GoldenRecord], adoptions: Adoptions) -> dict[str, TargetRecord]:
+        """The records of the target that golden records of a batch are found in, as they are now, by golden key."""
+        wanted = [(record.golden_key, found) for record in batch if (found := adoptions.found.get(record.golden_key))]
+        size = self._target.capabilities.max_read_keys
+        records: dict[str, TargetRecord] = {}
+        for start in range(0, len(wanted), size):
+            self._throttle.wait()
+            records.update(self._target.read_by_ids(entity, [found for _, found in wanted[start : start + size]]))
+        return {golden: records[found] for golden, found in wanted if found in records}
+
+    def _without_comparing(self, entity: str, record: GoldenRecord, key: str, open_keys: set[str]) -> PlannedRow | None:
+        """The row of a record that a person left out, or must decide about first; None of others."""
+        return self._repairs.left_out(entity, record, key) or self._conflict(entity, record, key, open_keys)
 
     def _conflict(self, entity: str, record: GoldenRecord, key: str, open_keys: set[str]) -> PlannedRow | None:
         """What a person must decide before this record can be planned."""
@@ -197,14 +266,14 @@ class Planner:
                     connection, self._journal.project_id, entity, self._target_name, sorted(keys)
                 )
                 ids.update({Reference(entity, key): target_id for key, target_id in found.items()})
-        return ids
+        return {**ids, **self._adopted} if self._adopted else ids
 
     def _waiting(
         self,
         entity: str,
         batch: Sequence[GoldenRecord],
         references: Sequence[dict[str, Reference]],
-        parent_ids: dict[Reference, str],
+        parent_ids: Mapping[Reference, str],
     ) -> int:
         """How many records refer to one of another wave that is not in the target: only that wave's load makes it."""
         if not self._context.project.spec.waves:
@@ -237,3 +306,18 @@ class Planner:
         records = dict(self._target.read_by_keys(entity, keys))
         self.call_s.append(time.perf_counter() - begun_s)
         return records
+
+
+class _Known(NamedTuple):
+    """What the target and the journal know of a batch's records."""
+
+    current: Mapping[str, Sequence[TargetRecord]]
+    """Of the target, by migration key."""
+    bases: Mapping[str, Base]
+    parent_ids: Mapping[Reference, str]
+
+
+def _values(record: GoldenRecord) -> Values:
+    """A record's values; a reference is among them only where it is to have none."""
+    cleared = {name: None for name, golden in record.parents.items() if golden is None}
+    return {**record.values, **cleared} if cleared else record.values

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.load.merge_base import learned, three_way
-from rollout.load.plan import Action, PlanHash, PlannedRow, Reference, estimate, plan_row
-from rollout.model.target import Capabilities, TargetRecord
+from rollout.load.merge_base import learned, left_to_people, three_way
+from rollout.load.plan import Action, PlanHash, PlannedRow, Reference, plan_row
+from rollout.model.target import TargetRecord
 
 VALUES = st.dictionaries(st.sampled_from("abcde"), st.one_of(st.none(), st.sampled_from("xyz")))
 PARENT = Reference("account", "p")
@@ -17,7 +17,7 @@ def mark(name, value):
     return "" if value is None else f"{name}={value}"
 
 
-def planned(values, current=None, base=None, references=None, parents=None):
+def planned(values, current=None, base=None, references=None, parents=None, deferrable=()):
     records = [] if current is None else [TargetRecord("account", "k", "1", current)]
     return plan_row(
         "k",
@@ -28,6 +28,7 @@ def planned(values, current=None, base=None, references=None, parents=None):
         base=None if base is None else learned(base, base, mark),
         parent_ids=parents or {},
         fingerprint=mark,
+        deferrable=deferrable,
     )
 
 
@@ -100,10 +101,76 @@ def test_every_field_is_set_kept_clashing_agreed_or_left_and_nothing_typed_is_ov
         if theirs.get(name) == ours[name]:
             assert name not in set().union(*parts[:3])
         elif name in found.changing:
-            assert not known or theirs.get(name) == stored.get(name), "a field that people changed is not set"
+            untouched = stored.get(name) if known else None
+            assert theirs.get(name) == untouched, "a field that people changed, or filled before us, is not set"
+        elif name in found.agreed:
+            assert not known
+            assert ours[name] is None
         elif name not in found.kept and name not in found.clashing:
             assert known
             assert (sent[name], stored.get(name)) == (ours[name], theirs.get(name))
+
+
+@given(VALUES, VALUES)
+def test_what_was_left_to_people_is_at_rest_until_a_side_changes_and_then_a_person_is_asked(ours, theirs):
+    base = {name: left_to_people(name, value, theirs.get(name), mark) for name, value in ours.items()}
+    at_rest = three_way(ours, theirs, base, mark)
+    assert (at_rest.changing, at_rest.kept, at_rest.clashing) == ({}, [], [])
+    newer = three_way(dict.fromkeys(ours, "newer"), theirs, base, mark)
+    assert (newer.changing, newer.kept, newer.clashing) == ({}, [], sorted(ours))
+    retyped = three_way(ours, dict.fromkeys(ours, "typed"), base, mark)
+    assert (retyped.changing, retyped.kept) == ({}, sorted(ours))
+
+
+@given(VALUES, VALUES, VALUES, VALUES)
+def test_a_field_belongs_to_whom_the_project_says(ours, theirs, sent, stored):
+    base = learned(sent, stored, mark)
+    crm = three_way(ours, theirs, base, mark, dict.fromkeys(ours, "crm"))
+    assert not any((crm.changing, crm.kept, crm.clashing, crm.agreed))
+    source = three_way(ours, theirs, base, mark, dict.fromkeys(ours, "source"))
+    assert not source.kept
+    assert not source.clashing
+    shared = three_way(ours, theirs, base, mark)
+    assert set(source.changing) == {*shared.changing, *shared.kept, *shared.clashing} | (
+        set(source.overwrites) - {*shared.kept, *shared.clashing}
+    )
+    assert {*shared.kept, *shared.clashing} <= set(source.overwrites), "what gives way is told"
+
+
+def test_a_field_that_people_filled_before_we_ever_wrote_it_is_theirs_until_a_person_decides():
+    base = learned({"a": "x"}, {"a": "x"}, mark)
+    found = three_way(
+        {"a": "x", "b": "ours", "c": None, "d": "new"}, {"a": "x", "b": "typed", "c": "typed"}, base, mark
+    )
+    assert (found.clashing, found.changing, found.kept) == (["b"], {"d": "new"}, [])
+    assert found.agreed == {"c": left_to_people("c", None, "typed", mark)}
+
+
+def test_a_record_that_the_journal_does_not_know_is_overwritten_openly():
+    row = planned({"a": "x", "b": "y"}, current={"a": "typed"})
+    assert (row.action, row.new, row.overwrites) == (Action.UPDATE, {"a": "x", "b": "y"}, ("a",))
+
+
+def test_a_conflict_says_what_an_update_would_set():
+    row = planned({"a": "new", "b": "new"}, current={"a": "typed", "b": "old"}, base={"a": "old", "b": "old"})
+    assert (row.action, row.clashing) == (Action.CONFLICT, ("a",))
+    assert (row.new, row.old) == ({"a": "new", "b": "new"}, {"a": "typed", "b": "old"})
+    assert row.base == {"a": mark("a", "old"), "b": mark("b", "old")}
+
+
+def test_a_parent_that_comes_later_is_set_in_a_second_step():
+    row = planned({"a": "x"}, references={"parent": PARENT}, deferrable={"parent"})
+    assert (row.action, row.references, row.deferred) == (Action.CREATE, {}, {"parent": PARENT})
+    known = planned({"a": "x"}, references={"parent": PARENT}, parents={PARENT: "A1"}, deferrable={"parent"})
+    assert (known.references, known.deferred) == ({"parent": PARENT}, {})
+    update = planned(
+        {}, current={"parent": None}, base={"parent": None}, references={"parent": PARENT}, deferrable={"parent"}
+    )
+    assert (update.action, update.references, update.deferred) == (Action.UPDATE, {}, {"parent": PARENT})
+    same = planned(
+        {}, current={"parent": "A1"}, references={"parent": PARENT}, parents={PARENT: "A1"}, deferrable={"parent"}
+    )
+    assert (same.action, same.deferred) == (Action.UNCHANGED, {})
 
 
 @given(VALUES, VALUES, st.one_of(st.none(), VALUES))
@@ -131,13 +198,3 @@ def test_the_hash_covers_inputs_order_identity_action_and_content():
     ]
     assert len(set(different)) == len(different)
     assert digest() == digest()
-
-
-def test_the_estimate_counts_calls_and_obeys_the_rate():
-    rows = {"account": (250, 100), "contact": (1, 0)}
-    free = estimate(rows, batch_rows=100, concurrency=4, call_s=0.1, capabilities=Capabilities(enforces_unique=True))
-    assert free.calls == 2 * 3 + 3 * 1 + 2 * 1
-    limited = Capabilities(rate_per_s=2)
-    slow = estimate(rows, batch_rows=100, concurrency=4, call_s=0.1, capabilities=limited)
-    assert slow.calls == 3 * 3 + 3 * 1 + 3 * 1
-    assert slow.seconds == 7.5
