@@ -147,12 +147,17 @@ class PlanRows:
         return float(connection.execute(query, {"plan": plan_id}).scalar_one())
 
     def is_done(self, connection: Connection, plan_id: str) -> bool:
-        """Whether every row has a closed outcome."""
+        """Whether every row has a closed outcome, also of the second step where it was begun."""
         query = text("""
             SELECT EXISTS (
               SELECT 1 FROM plan_row p WHERE p.plan_id = :plan AND NOT EXISTS (
                 SELECT 1 FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity
                   AND s.migration_key = p.migration_key
+                  AND s.state NOT IN ('intent', 'unknown', 'waiting', 'retried')))
+            OR EXISTS (
+              SELECT 1 FROM row_line l WHERE l.plan_id = :plan AND l.step = 2 AND NOT EXISTS (
+                SELECT 1 FROM row_state s WHERE s.plan_id = l.plan_id AND s.entity = l.entity AND s.step = 2
+                  AND s.migration_key = l.migration_key
                   AND s.state NOT IN ('intent', 'unknown', 'waiting', 'retried')))
         """)
         return not connection.execute(query, {"plan": plan_id}).scalar_one()
