@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import ARRAY, Connection, Text, cast, func, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from rollout.journal import schema
 from rollout.model.choice import Choice
@@ -115,7 +116,7 @@ def newest(
     table = schema.row_decision
     query = (
         select(*(table.c[name] for name in StoredDecision._fields))
-        .distinct(table.c.migration_key)
+        .ext(distinct_on(table.c.migration_key))
         .where(table.c.project_id == project_id, table.c.target == target, table.c.entity == entity)
         .order_by(table.c.migration_key, table.c.seq.desc())
     )

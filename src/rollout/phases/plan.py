@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -25,6 +26,18 @@ from rollout.phases.quota import estimated, limits, pace
 from rollout.phases.settle import settle_open_lines
 from rollout.phases.status import require
 from rollout.phases.wave_order import next_wave, refuse_unknown_wave
+
+MakePlanner = Callable[[PhaseContext, TargetConnector, str, str, Executor], Planner]
+"""Makes a planner of the context, the target, its name, the wave and two threads."""
+
+
+class _Draft(NamedTuple):
+    """What a plan is to be of."""
+
+    wave: str
+    kind: str
+    scope: Mapping[str, Any]
+    make_planner: MakePlanner
 
 
 class PlanSummary(Frozen):
@@ -86,7 +99,15 @@ def prepare_to_plan(context: PhaseContext, target_name: str, target: TargetConne
     settle_open_lines(context, target_name, target, lease)
 
 
-def plan_wave(context: PhaseContext, wave: str, lease: Lease, *, kind: str = "load") -> PlanSummary:
+def plan_wave(
+    context: PhaseContext,
+    wave: str,
+    lease: Lease,
+    *,
+    kind: str = "load",
+    scope: Mapping[str, Any] | None = None,
+    make_planner: MakePlanner = Planner,
+) -> PlanSummary:
     """Make a plan of a wave under the target's lease.
 
     A delta that finds nothing to do leaves no plan behind; what was planned before is then out of date as well.
@@ -95,7 +116,9 @@ def plan_wave(context: PhaseContext, wave: str, lease: Lease, *, kind: str = "lo
         context: The phase's context.
         wave: A wave of the project.
         lease: The target's.
-        kind: load | delta.
+        kind: load | delta | retry.
+        scope: Of a retry: the plan whose rows it takes up again.
+        make_planner: Makes what decides about the records.
 
     Raises:
         ApprovalError: It is a later wave, and nobody said go to the pilot.
@@ -107,21 +130,25 @@ def plan_wave(context: PhaseContext, wave: str, lease: Lease, *, kind: str = "lo
     inputs = plan_inputs(context, target_name, target, wave)
     _refuse_stale_cleansing(context, inputs)
     with context.journal.running("plan", wave=wave) as run:
-        summary = _make_plan(context, inputs, wave, lease, kind)
+        draft = _Draft(wave, kind, scope or {}, make_planner)
+        summary = _make_plan(context, inputs, draft, lease)
         run.summary = summary.model_dump(mode="json")
     return summary
 
 
-def _make_plan(context: PhaseContext, inputs: dict[str, Any], wave: str, lease: Lease, kind: str) -> PlanSummary:
+def _make_plan(context: PhaseContext, inputs: dict[str, Any], draft: _Draft, lease: Lease) -> PlanSummary:
     target_name, _, target = context.target("plan")
+    wave, kind = draft.wave, draft.kind
     journal, plans = context.journal, Plans(context.journal.project_id)
     sealer = journal.new_data_key()
     plan_hash = PlanHash(canonical_json(inputs))
     with journal.transaction() as connection:
         plans.forget_drafts(connection, target_name)
-        plan_id = plans.create(connection, target=target_name, wave=wave, key_id=sealer.key_id, kind=kind)
+        plan_id = plans.create(
+            connection, target=target_name, wave=wave, key_id=sealer.key_id, kind=kind, scope=draft.scope
+        )
     with PlanFile(context.project, plan_id) as file, ThreadPoolExecutor(2) as background:
-        planner = Planner(context, target, target_name, wave, background)
+        planner = draft.make_planner(context, target, target_name, wave, background)
         add = PlanWriter(journal, plan_id, sealer, plan_hash, file)
         entities = {name: planner.plan_entity(name, add) for name in inputs["order"]}
     counts = {

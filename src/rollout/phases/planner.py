@@ -160,16 +160,16 @@ class Planner:
             planned.append(self._compared_row(entity, record, key, record_references, known))
         return planned
 
-    def _known(self, entity: str, keys: Sequence[str], references: Sequence[dict[str, Reference]]) -> _Known:
+    def _known(self, entity: str, keys: Sequence[str], references: Sequence[dict[str, Reference]]) -> Known:
         current = self._read(entity, keys)
         with self._journal.transaction() as connection:
             bases = merge_bases(connection, self._journal.project_id, self._target_name, entity, keys)
-        return _Known(current, bases, self._parent_ids(references))
+        return Known(current, bases, self._parent_ids(references))
 
     def _compared_row(
-        self, entity: str, record: GoldenRecord, key: str, references: dict[str, Reference], known: _Known
+        self, entity: str, record: GoldenRecord, key: str, references: dict[str, Reference], known: Known
     ) -> PlannedRow:
-        values, fingerprint = _values(record), record_fingerprint(self._ledger, entity, key)
+        values, fingerprint = given_values(record), record_fingerprint(self._ledger, entity, key)
         current, base = known.current.get(key, ()), known.bases.get(key)
         row = plan_row(
             key,
@@ -192,13 +192,13 @@ class Planner:
         record: GoldenRecord,
         key: str,
         references: dict[str, Reference],
-        known: _Known,
+        known: Known,
         entered: TargetRecord,
     ) -> PlannedRow:
         return adopt_row(
             key,
             record.golden_key,
-            _values(record),
+            given_values(record),
             references,
             entered,
             parent_ids=known.parent_ids,
@@ -308,7 +308,7 @@ class Planner:
         return records
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple):
     """What the target and the journal know of a batch's records."""
 
     current: Mapping[str, Sequence[TargetRecord]]
@@ -317,7 +317,7 @@ class _Known(NamedTuple):
     parent_ids: Mapping[Reference, str]
 
 
-def _values(record: GoldenRecord) -> Values:
+def given_values(record: GoldenRecord) -> Values:
     """A record's values; a reference is among them only where it is to have none."""
     cleared = {name: None for name, golden in record.parents.items() if golden is None}
     return {**record.values, **cleared} if cleared else record.values

@@ -157,7 +157,7 @@ def cell_text(value: str | None) -> str:
 
 def _fill(sheet: Worksheet, lines: Iterable[QueueLine], t: Messages) -> int:
     for place, name in enumerate(COLUMNS, start=1):
-        cell = cast("Cell", sheet.cell(1, place, t(f"reject.column.{name}")))
+        cell = sheet.cell(1, place, t(f"reject.column.{name}"))
         cell.font = Font(bold=True)
         if name in FILLED_IN:
             cell.fill = PatternFill("solid", fgColor="FFF2CC")
@@ -191,7 +191,7 @@ def _cells(line: QueueLine, t: Messages) -> list[str]:
         "crm_value": line.crm_value,
         "reason": line.reason_code,
         "message": t.word("reason", line.reason_code) + (f"：{line.message}" if line.message else ""),
-        "hint": t.word("reason_hint", line.reason_code) if line.reason_code else "",
+        "hint": t.texts.get(f"reason_hint.{line.reason_code}", t("reason_hint.other")),
         "decided": t(f"reject.choice.{line.decided.value}") if line.decided else "",
     }
     return [cells.get(name) or "" for name in COLUMNS]
@@ -223,7 +223,7 @@ def _explain(sheet: Worksheet, info: Mapping[str, str], t: Messages) -> None:
 
 def _read_info(book: Workbook, queue: Worksheet) -> dict[str, str]:
     return {
-        name: _text(value)
+        str(name): _text(value)
         for sheet in book.worksheets
         if sheet is not queue
         for _, value, name in sheet.iter_rows(min_row=1, max_row=len(_INFO), max_col=3, values_only=True)
