@@ -17,7 +17,9 @@ from rollout.journal import schema
 from rollout.journal.engine import ANY_TEXT, TEXT_ARRAY, analyze, driver_cursor, texts
 
 STEP = 1
-"""All rows load in one step so far; deferred look-ups will be the second."""
+"""Where a row's record is written as far as it goes."""
+SECOND_STEP = 2
+"""Where references are set that could not be before all records of their cycle were there."""
 
 
 class Intent(NamedTuple):
@@ -61,11 +63,12 @@ class OpenLine:
 
 
 class RowStates:
-    """The row states of one plan's entity."""
+    """The row states of one plan's entity, in one step of the load."""
 
-    def __init__(self, plan_id: str, entity: str, run_id: str) -> None:
+    def __init__(self, plan_id: str, entity: str, run_id: str, step: int = STEP) -> None:
         self.plan_id = plan_id
         self.entity = entity
+        self.step = step
         self._run_id = run_id
 
     def intend(self, connection: Connection, intents: Sequence[Intent]) -> int:
@@ -78,7 +81,7 @@ class RowStates:
             (
                 self.plan_id,
                 self.entity,
-                STEP,
+                self.step,
                 self._run_id,
                 texts(intent.migration_key for intent in intents),
                 texts(str(intent.attempt) for intent in intents),
@@ -98,7 +101,7 @@ class RowStates:
         with cursor.copy(_COPY_LINES) as copy:
             copy.set_types(_LINE_TYPES)
             for outcome in outcomes:
-                copy.write_row((self.plan_id, self.entity, STEP, self._run_id, *closed, *outcome[:-2]))
+                copy.write_row((self.plan_id, self.entity, self.step, self._run_id, *closed, *outcome[:-2]))
 
     def close(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
         """Close lines that were open. One that somebody else has closed is a defect or a second worker."""
@@ -111,7 +114,7 @@ class RowStates:
             f" FROM {_UNNESTED}"
             " WHERE s.plan_id = %s AND s.entity = %s AND s.step = %s AND s.migration_key = o.migration_key"
             " AND s.attempt = o.attempt AND s.state IN ('intent', 'unknown')",
-            (self._run_id, *_columns(outcomes), self.plan_id, self.entity, STEP),
+            (self._run_id, *_columns(outcomes), self.plan_id, self.entity, self.step),
         )
         if cursor.rowcount != len(outcomes):
             raise self._closed_by_another(len(outcomes) - cursor.rowcount, len(outcomes))
@@ -134,7 +137,7 @@ class RowStates:
             " ON CONFLICT (plan_id, entity, migration_key, step, attempt) DO UPDATE"
             " SET reason_code = excluded.reason_code, message = excluded.message, run_id = excluded.run_id"
             " WHERE row_state.state = 'waiting' AND excluded.state = 'waiting'",
-            (self.plan_id, self.entity, STEP, self._run_id, *_columns(outcomes)),
+            (self.plan_id, self.entity, self.step, self._run_id, *_columns(outcomes)),
         )
 
     def open_lines(self, connection: Connection) -> list[OpenLine]:
@@ -143,10 +146,10 @@ class RowStates:
             text(
                 "SELECT migration_key, attempt, target_id,"
                 " extract(epoch FROM clock_timestamp() - intent_at) AS elapsed_s FROM row_state"
-                " WHERE plan_id = :plan AND entity = :entity AND state IN ('intent', 'unknown')"
+                " WHERE plan_id = :plan AND entity = :entity AND step = :step AND state IN ('intent', 'unknown')"
                 " ORDER BY migration_key"
             ),
-            {"plan": self.plan_id, "entity": self.entity},
+            {"plan": self.plan_id, "entity": self.entity, "step": self.step},
         )
         return [OpenLine(row.migration_key, row.attempt, float(row.elapsed_s), row.target_id) for row in rows]
 

@@ -1,4 +1,7 @@
-"""From a plan's sealed rows to work on its way: payloads opened, parents' target ids put in place."""
+"""From a plan's sealed rows to work on its way: payloads opened, parents' target ids put in place.
+
+In the second step a row is an update of the record that the first one left: it sets the references that had to wait.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from rollout.journal import crosswalk
 from rollout.journal.plans import Plans, StoredRow
-from rollout.journal.rows import OpenLine
+from rollout.journal.rows import SECOND_STEP, OpenLine
 from rollout.load.machine import Decision, RowState
 from rollout.load.plan import Action, PlannedRow, Reference
 from rollout.load.work import LoadScope, Work, row_place
@@ -30,8 +33,7 @@ class Preparer:
         """Rows to be sent, and those that need no call or must wait for a parent."""
         decided: list[tuple[Work, Decision]] = []
         to_send: list[Work] = []
-        for stored in rows:
-            row = self._unseal(stored)
+        for stored, row in self._opened(rows):
             work = Work(row.migration_key, row, stored.digest, stored.attempt + 1, row.new)
             state = _WITHOUT_CALL.get(row.action)
             if state is None:
@@ -54,19 +56,19 @@ class Preparer:
             stored = Plans(scope.journal.project_id).rows_by_key(
                 connection, scope.plan.plan_id, scope.entity, [line.migration_key for line in lines]
             )
-        now_s = scope.clock_s()
+        now_s, by_key = scope.clock_s(), {line.migration_key: line for line in lines}
         works, waiting = self._resolve(
             [
                 Work(
-                    line.migration_key,
-                    row := self._unseal(stored[line.migration_key]),
-                    stored[line.migration_key].digest,
-                    line.attempt,
+                    row.migration_key,
+                    row,
+                    sealed.digest,
+                    (line := by_key[row.migration_key]).attempt,
                     row.new,
                     sent_s=now_s - line.elapsed_s,
                     claimed_id=line.target_id,
                 )
-                for line in lines
+                for sealed, row in self._opened([stored[key] for key in by_key])
             ]
         )
         assert not waiting, "a row is only sent when its parents are loaded"
@@ -104,6 +106,24 @@ class Preparer:
             ids.update({Reference(entity, key): target_id for key, target_id in found.items()})
         return ids
 
+    def _opened(self, rows: Sequence[StoredRow]) -> list[tuple[StoredRow, PlannedRow]]:
+        """The rows as this step has them; those that it has nothing to do for are left out."""
+        opened = [(stored, self._unseal(stored)) for stored in rows]
+        return self._completing(opened) if self._scope.states.step == SECOND_STEP else opened
+
+    def _completing(self, opened: Sequence[tuple[StoredRow, PlannedRow]]) -> list[tuple[StoredRow, PlannedRow]]:
+        scope = self._scope
+        deferring = [(stored, row) for stored, row in opened if row.deferred]
+        with scope.journal.transaction() as connection:
+            ids = crosswalk.target_ids(
+                connection,
+                scope.journal.project_id,
+                scope.entity,
+                scope.plan.target,
+                [row.migration_key for _, row in deferring],
+            )
+        return [(stored, completion(row, ids.get(row.migration_key))) for stored, row in deferring]
+
     def _unseal(self, stored: StoredRow) -> PlannedRow:
         payload = self._scope.sealer.open(
             stored.payload, row_place(self._scope.plan.plan_id, self._scope.entity, stored.migration_key)
@@ -111,3 +131,16 @@ class Preparer:
         return PlannedRow.from_payload(
             stored.migration_key, stored.golden_key, stored.action, stored.reason_code, payload
         )
+
+
+def completion(row: PlannedRow, target_id: str | None) -> PlannedRow:
+    """The second step of a row, as an update of the record that its first step left."""
+    return PlannedRow(
+        row.migration_key,
+        row.golden_key,
+        Action.UPDATE,
+        old={name: row.old.get(name) for name in row.deferred},
+        references=row.deferred,
+        target_id=row.target_id or target_id,
+        base={name: row.base.get(name) for name in row.deferred},
+    )

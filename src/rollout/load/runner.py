@@ -9,8 +9,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from rollout.errors import DriftError, RolloutError
+from rollout.journal import second_step
 from rollout.journal.plans import Plans, StoredRow
-from rollout.journal.rows import OpenLine
+from rollout.journal.rows import SECOND_STEP, OpenLine
 from rollout.load.machine import RowState
 from rollout.load.sending import Sender
 from rollout.load.work import LoadScope
@@ -63,16 +64,20 @@ class EntityLoad:
         self._sender.finish()
 
     def _fresh_batches(self, *, begun: bool) -> Iterator[Sequence[StoredRow]]:
-        scope = self._scope
         after: int | None = -1
         page_rows = self._batch_rows * self._concurrency * 2
         while after is not None:
-            with scope.journal.transaction() as connection:
-                page, after = self._plans.page(
-                    connection, scope.plan.plan_id, scope.entity, after=after, limit=page_rows, begun=begun
-                )
+            page, after = self._page(after, page_rows, begun=begun)
             for start in range(0, len(page), self._batch_rows):
                 yield page[start : start + self._batch_rows]
+
+    def _page(self, after: int, limit: int, *, begun: bool) -> tuple[list[StoredRow], int | None]:
+        scope = self._scope
+        plan_id, entity = scope.plan.plan_id, scope.entity
+        with scope.journal.transaction() as connection:
+            if scope.states.step == SECOND_STEP:
+                return second_step.page(connection, plan_id, entity, after=after, limit=limit)
+            return self._plans.page(connection, plan_id, entity, after=after, limit=limit, begun=begun)
 
     def _run_batches(self, apply: Callable[[Sequence[T]], list[RowState]], batches: Iterator[Sequence[T]]) -> None:
         """Keep ``concurrency`` batches under way. The first error stops new ones; those under way are waited for."""

@@ -24,7 +24,7 @@ from rollout.load.preparing import Preparer
 from rollout.load.remembering import after_image, base_entries, forgets
 from rollout.load.work import LoadScope, Round, Work, image_place, split_answers
 from rollout.model import masking
-from rollout.model.target import RowResult, RowStatus, WriteRow
+from rollout.model.target import RowResult, RowStatus, TargetRecord, WriteRow
 
 BACKOFF_S = (0.2, 1.0, 3.0, 10.0, 30.0)
 """Pauses between attempts when the target does not name one."""
@@ -119,6 +119,25 @@ class Sender:
         """Decide open lines by looking, and send nothing: what was not stored is closed as retried."""
         round_ = self._looker.probe(self._preparer.reopened(lines))
         return self._close(round_, batch=None) + [RowState.RETRIED] * len(round_.send)
+
+    def conclude(
+        self, lines: Sequence[OpenLine], decided: Mapping[str, tuple[Decision, TargetRecord | None]]
+    ) -> list[RowState]:
+        """Close open lines as a person decided.
+
+        Args:
+            lines: The lines.
+            decided: By migration key the outcome, and the record that the row became; `SEND`: nothing was stored.
+        """
+        round_ = Round()
+        for work in self._preparer.reopened(lines):
+            decision, work.record = decided[work.key]
+            work.probed = True
+            if decision.send:
+                round_.send.append(work)
+            else:
+                round_.decided.append((work, decision))
+        return self._close(round_, batch=None)
 
     # Intent
 
@@ -348,7 +367,8 @@ class Sender:
         )
 
     def _place(self, work: Work, kind: str) -> str:
-        return image_place(self._scope.plan.plan_id, self._scope.entity, work.key, work.attempt, kind)
+        scope = self._scope
+        return image_place(scope.plan.plan_id, scope.entity, work.key, work.attempt, kind, step=scope.states.step)
 
 
 def _tidy(message: str, work: Work) -> str:

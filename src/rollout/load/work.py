@@ -167,6 +167,7 @@ def row_place(plan_id: str, entity: str, migration_key: str) -> str:
     return f"{plan_id}/{entity}/{migration_key}"
 
 
-def image_place(plan_id: str, entity: str, migration_key: str, attempt: int, kind: str) -> str:
+def image_place(plan_id: str, entity: str, migration_key: str, attempt: int, kind: str, *, step: int = 1) -> str:
     """Where a sealed before- or after-image belongs."""
-    return f"{plan_id}/{entity}/{migration_key}/{attempt}/{kind}"
+    of_step = f"{step}." if step > 1 else ""
+    return f"{plan_id}/{entity}/{migration_key}/{of_step}{attempt}/{kind}"

@@ -12,7 +12,7 @@ from rollout.errors import ApprovalError, ConfigError, DriftError
 from rollout.journal.crypto import canonical_json
 from rollout.journal.leases import Lease
 from rollout.journal.plans import ApprovalRecord, PlanRecord, Plans
-from rollout.journal.rows import rows_written
+from rollout.journal.rows import SECOND_STEP, STEP, rows_written
 from rollout.load.plan import PlanHash
 from rollout.load.runner import EntityLoad
 from rollout.model.base import Frozen
@@ -102,6 +102,12 @@ def run_load(
                 rows = sum(
                     _load_entity(context, plan, name, target, target_spec, lease=lease, run_id=run.run_id)
                     for name in layers.entities(order)
+                ) + sum(
+                    _load_entity(
+                        context, plan, name, target, target_spec, lease=lease, run_id=run.run_id, step=SECOND_STEP
+                    )
+                    for name in plan.order
+                    if context.project.spec.deferred(name)
                 )
             with journal.transaction() as connection:
                 rows_written(connection)
@@ -192,8 +198,9 @@ def _load_entity(
     *,
     lease: Lease,
     run_id: str,
+    step: int = STEP,
 ) -> int:
-    planned = sum(plan.counts[entity].values())
+    planned = sum(plan.counts[entity].values()) if step == STEP else None
     with shown(context.progress, f"load {entity}", planned, "rows") as progress:
         load = EntityLoad(
             load_scope(
@@ -204,6 +211,7 @@ def _load_entity(
                 lease=lease,
                 run_id=run_id,
                 max_attempts=target_spec.max_attempts,
+                step=step,
             ),
             batch_rows=rows_a_call(target_spec, target.capabilities),
             concurrency=calls_at_once(target_spec, target.capabilities),

@@ -6,7 +6,7 @@ import time
 
 from rollout.journal.leases import Lease, Throttle
 from rollout.journal.plans import PlanRecord, Plans
-from rollout.journal.rows import RowStates, reopen_batches
+from rollout.journal.rows import SECOND_STEP, STEP, RowStates, reopen_batches
 from rollout.load.machine import RowState
 from rollout.load.sending import Sender
 from rollout.load.work import LoadScope
@@ -26,6 +26,7 @@ def load_scope(
     lease: Lease,
     run_id: str,
     max_attempts: int = 5,
+    step: int = STEP,
 ) -> LoadScope:
     """What the batches of one entity share."""
     return LoadScope(
@@ -39,7 +40,7 @@ def load_scope(
         sealer=context.journal.sealer(plan.key_id),
         ledger=context.journal.ledger_sealer(),
         lease=lease,
-        states=RowStates(plan.plan_id, entity, run_id),
+        states=RowStates(plan.plan_id, entity, run_id, step),
         clock_s=time.monotonic,
         sleep=time.sleep,
         max_attempts=max_attempts,
@@ -70,12 +71,14 @@ def settle_open_lines(
 
 
 def _settle(context: PhaseContext, plan: PlanRecord, entity: str, target: TargetConnector, lease: Lease) -> int:
+    states: list[RowState] = []
     with context.journal.running("settle", entity=entity, wave=plan.wave) as run:
-        scope = load_scope(context, plan, entity, target, lease=lease, run_id=run.run_id)
-        with context.journal.transaction() as connection:
-            lines = scope.states.open_lines(connection)
-        sender, states = Sender(scope), list[RowState]()
-        for start in range(0, len(lines), BATCH_LINES):
-            states += sender.settle(lines[start : start + BATCH_LINES])
+        for step in (STEP, SECOND_STEP):
+            scope = load_scope(context, plan, entity, target, lease=lease, run_id=run.run_id, step=step)
+            with context.journal.transaction() as connection:
+                lines = scope.states.open_lines(connection)
+            sender = Sender(scope)
+            for start in range(0, len(lines), BATCH_LINES):
+                states += sender.settle(lines[start : start + BATCH_LINES])
         run.summary = {"plan_id": plan.plan_id, "decided": {state.value: states.count(state) for state in RowState}}
     return len(states)

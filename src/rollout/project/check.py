@@ -106,7 +106,7 @@ def _entities(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
         told = str(error)
         first = next((name for name in spec.entities if name in told), "")
         place = ("entities", first, "depends_on")
-        hint = "load one of them first, and set the other reference in a later rollout"
+        hint = "make one of the references optional: it is then set in a second step, once all records are there"
         yield document.error("project.cycle", told, place, hint=hint)
 
 

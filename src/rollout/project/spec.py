@@ -12,6 +12,7 @@ from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.verdict import Criterion
+from rollout.project.order import load_order
 from rollout.project.workspace import DEFAULT_WORKSPACE
 
 NAME = r"^[a-z][a-z0-9_]*$"
@@ -354,27 +355,21 @@ class ProjectSpec(Frozen):
 
     @property
     def load_order(self) -> tuple[str, ...]:
-        """Entities, parents first. Raises ValueError naming the cycle."""
-        order: list[str] = []
-        path: list[str] = []
+        """Entities, parents first; optional references that close a cycle do not count.
 
-        def visit(name: str) -> None:
-            if name in order:
-                return
-            if name in path:
-                raise ValueError("cyclic depends_on: " + " → ".join([*path[path.index(name) :], name]))
-            path.append(name)
-            for parent in self.parents(name):
-                visit(parent)
-            path.pop()
-            order.append(name)
+        Raises ValueError naming a cycle that has none.
+        """
+        return load_order(self)
 
-        for name in self.entities:
-            visit(name)
-        return tuple(order)
+    def deferred(self, entity: str) -> tuple[str, ...]:
+        """Reference fields of an entity whose parents come later in the load, or at the same time (itself)."""
+        order = self.load_order
+        place = order.index(entity)
+        references = self.entities[entity].references
+        return tuple(name for name, parent in references.items() if parent in order and order.index(parent) >= place)
 
     def parents(self, entity: str) -> tuple[str, ...]:
-        """Entities that must be loaded before this one: declared, and those its references point to."""
-        spec = self.entities[entity]
-        named = (*spec.depends_on, *spec.references.values())
+        """Entities that must be loaded before this one: declared, and those its references point to, unless later."""
+        spec, deferred = self.entities[entity], self.deferred(entity)
+        named = (*spec.depends_on, *(parent for field, parent in spec.references.items() if field not in deferred))
         return tuple(dict.fromkeys(name for name in named if name != entity and name in self.entities))
