@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rollout.cli.signing import signed
 from rollout.cli.tables import text_table
 from rollout.cli.verb import Invocation, verb
 
@@ -33,24 +33,12 @@ def _status(invocation: Invocation) -> int:
     return 1 if summary.still_off else 0
 
 
-def _signed(function: Callable[..., int]) -> Callable[..., int]:
-    for option in (
-        click.option("--rule", "rules", multiple=True, help="Only this rule; may be given several times."),
-        click.option("--by", "person", required=True, help="Who switches, as `rollout people` knows them."),
-        click.option(
-            "--code",
-            envvar="ROLLOUT_CODE",
-            prompt="Personal code",
-            hide_input=True,
-            help="Their personal code; asked for when missing. $ROLLOUT_CODE keeps it out of the shell's history.",
-        ),
-        click.option("--reason", required=True, help="Why, in a sentence; it is recorded."),
-    ):
-        function = option(function)
-    return function
+_WHY = "Why, in a sentence; it is recorded."
+_rules = click.option("--rule", "rules", multiple=True, help="Only this rule; may be given several times.")
 
 
-@_signed
+@_rules
+@signed(_WHY)
 def _off(invocation: Invocation, **signed: Any) -> int:
     """Switch off every rule that is on, or those named, and note each on the checked list."""
     from rollout.phases.automation import switch_off  # noqa: PLC0415 - heavy
@@ -61,7 +49,8 @@ def _off(invocation: Invocation, **signed: Any) -> int:
     return 0
 
 
-@_signed
+@_rules
+@signed(_WHY)
 def _on(invocation: Invocation, **signed: Any) -> int:
     """Switch on again what the checked list has, or those of it that are named.
 
