@@ -309,5 +309,7 @@ def test_every_reason_of_the_crm_has_a_name_here() -> None:
 )  # fmt: skip
 def test_decimals_come_back_canonical(value: object, text: str | None) -> None:
     fields = {"amount": TargetField(name="amount", type=FieldType.DECIMAL)}
-    item = {"id": "A-1", "migration_key": "k", "version": 1, "modified_by": "x", "fields": {"amount": value}}
+    item: dict[str, object] = {"id": "A-1", "migration_key": "k", "version": 1, "modified_by": "x"}
+    item["fields"] = {"amount": value}
+    item |= dict.fromkeys(("created_at", "modified_at"), "2026-01-31T00:00:00Z")
     assert translate.record("account", fields, item).values == {"amount": text}

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from rollout.testbed.automation import RULES, Rule, states
 from rollout.testbed.entities import ENTITIES
-from rollout.testbed.linkage import Rule
 from rollout.testbed.messages import EntityName
 from rollout.testbed.pages import LIST_COLUMNS
 from rollout.testbed.server import Testbed
@@ -22,11 +22,12 @@ Json = dict[str, object]
 
 @pytest.fixture
 def crm(testbed: Testbed) -> Iterator[httpx.Client]:
-    """Logged in as the migration; all rules are on again afterwards."""
+    """Logged in as the migration; all rules are as they start again afterwards."""
     with testbed.client() as client:
         yield client
-        for rule in Rule:
-            client.put(f"/api/admin/rules/{rule}", json={"enabled": True}).raise_for_status()
+        for rule, described in RULES.items():
+            change = {"enabled": described.starts_on, "settings": dict(described.settings)}
+            client.put(f"/api/admin/rules/{rule}", json=change).raise_for_status()
 
 
 def create(crm: httpx.Client, entity: str, **fields: object) -> Json:
@@ -161,7 +162,8 @@ def test_other_tickets_escalate_nothing(crm: httpx.Client) -> None:
 
 def test_a_rule_that_is_off_does_nothing_and_the_others_go_on(crm: httpx.Client) -> None:
     switched = crm.put("/api/admin/rules/lead_won", json={"enabled": False}).raise_for_status().json()
-    assert switched == crm.get("/api/admin/rules").json() == {"lead_won": False, "complaint_escalation": True}
+    assert switched == crm.get("/api/admin/rules").json()
+    assert {name for name, is_on in switched.items() if is_on} == {"complaint_escalation"}
     made = create(crm, "lead", **lead(status="已成交"))
     assert made["fields"]["account"] is None  # type: ignore[index]
     assert not where(crm, "opportunity", "lead", made["id"])
@@ -214,17 +216,26 @@ def test_an_instant_needs_a_time_zone(value: object, crm: httpx.Client) -> None:
     assert refused.json()["detail"]["reason"] == "wrong_type"
 
 
-def test_a_database_from_before_roles_is_taken_over(pg_url: str) -> None:
+def test_a_database_of_an_earlier_version_is_taken_over(pg_url: str) -> None:
     engine = connect(pg_url)
     create_all(engine, "made-up password")
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE users DROP COLUMN role"))
-        connection.execute(text("DROP TABLE rules, rule_runs"))
+        connection.execute(text("ALTER TABLE account DROP COLUMN twin, DROP COLUMN last_followed_at"))
+        connection.execute(text("ALTER TABLE account ADD CONSTRAINT account_migration_key_key UNIQUE (migration_key)"))
+        connection.execute(text("INSERT INTO account (name, region, legacy_no, modified_by) VALUES ('a','b','c','d')"))
+        connection.execute(text("ALTER TABLE rules DROP COLUMN settings"))
+        connection.execute(text("INSERT INTO rules VALUES ('lead_won', false)"))
+        connection.execute(text("DROP TABLE rule_runs"))
     create_all(engine, "made-up password")
     with engine.begin() as connection:
         connection.execute(text("UPDATE users SET role = 'manager' WHERE login = 'li.na'"))
     create_all(engine, "another password")
     with engine.connect() as connection:
+        assert connection.scalar(text("SELECT twin FROM account")) == 0
+        rules = states(connection)
+        assert not rules[Rule.LEAD_WON].enabled
+        assert rules[Rule.ACCOUNT_RECYCLING].settings["holding_days"] == 30
         roles = {row.login: row.role for row in connection.execute(text("SELECT login, role FROM users"))}
     engine.dispose()
     assert (roles["migration"], roles["admin"], roles["li.na"], roles["chen.jie"]) == (

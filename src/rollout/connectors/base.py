@@ -38,6 +38,7 @@ __all__ = [
     "Message",
     "Messenger",
     "Op",
+    "QuietWriter",
     "RecordLink",
     "Remover",
     "RowResult",
@@ -235,6 +236,15 @@ class Remover(Protocol):
 
     def delete(self, entity: str, target_ids: Sequence[str]) -> None:
         """Delete records; one that is gone already is done. Raises Fatal for one that others refer to."""
+        ...
+
+
+@runtime_checkable
+class QuietWriter(Protocol):
+    """Can ask its target, call by call, to set nothing off (`Capabilities.suppresses_automation`)."""
+
+    def quiet(self) -> Connector:
+        """The same connector, but that its writes set off no rule of the target; the same object every time."""
         ...
 
 

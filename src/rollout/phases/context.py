@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol, Self, cast
 
 from rollout.connectors import registry
-from rollout.connectors.base import Connector, SourceReader, TargetReader, Writer
+from rollout.connectors.base import Connector, QuietWriter, SourceReader, TargetReader, Writer
 from rollout.errors import ConfigError
 from rollout.journal.store import Journal, utc_now
 from rollout.phases.translated import TranslatedTarget, renames
@@ -83,10 +83,15 @@ class PhaseContext:
         return cast("SourceConnector", connector)
 
     def target(self, phase: PhaseName) -> tuple[str, TargetSpec, TargetConnector]:
-        """Name, settings and connector of the target that a phase works on. Raises ConfigError if there is none."""
+        """Name, settings and connector of the target that a phase works on. Raises ConfigError if there is none.
+
+        What loads asks the target to set nothing off, where it can and the settings want it.
+        """
         for name, spec in self.project.spec.targets.items():
             if phase in spec.phases:
                 connector = self.connector(spec.system)
+                if phase == "load" and spec.suppress_automation and isinstance(connector, QuietWriter):
+                    connector = connector.quiet()
                 if not isinstance(connector, TargetReader) or not isinstance(connector, Writer):
                     raise ConfigError(f"system '{spec.system}' cannot be loaded", hint="name a CRM under `targets`")
                 target = cast("TargetConnector", connector)

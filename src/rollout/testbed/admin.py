@@ -7,10 +7,20 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Path
 from sqlalchemy import select, update
 
-from rollout.testbed import linkage
+from rollout.testbed import automation, sweeping
 from rollout.testbed.dependencies import Caller, CrmPart, administrator
 from rollout.testbed.entities import Role
-from rollout.testbed.messages import RuleSwitch, User, UserChange, Users
+from rollout.testbed.messages import (
+    Automation,
+    AutomationCounts,
+    RuleState,
+    RuleSwitch,
+    Sweep,
+    Swept,
+    User,
+    UserChange,
+    Users,
+)
 from rollout.testbed.tables import transaction, users
 
 router = APIRouter(prefix="/api", tags=["administration"])
@@ -48,12 +58,49 @@ def change_user(login: Login, change: UserChange, crm: CrmPart) -> User:
 def list_rules(crm: CrmPart) -> dict[str, bool]:
     """Every rule, and whether it is on."""
     with crm.engine.connect() as connection:
-        return linkage.enabled(connection)
+        return automation.enabled(connection)
 
 
-@router.put("/admin/rules/{name}", summary="Switch a rule", dependencies=_for_administrators, responses=_FORBIDDEN)
-def switch_rule(name: linkage.Rule, switched: RuleSwitch, crm: CrmPart) -> dict[str, bool]:
-    """On or off for all writes to come; answers all rules."""
+@router.put("/admin/rules/{name}", summary="Set a rule", dependencies=_for_administrators, responses=_FORBIDDEN)
+def switch_rule(name: automation.Rule, switched: RuleSwitch, crm: CrmPart) -> dict[str, bool]:
+    """On or off, or other figures, for all that comes; answers all rules."""
     with transaction(crm.engine) as connection:
-        linkage.switch(connection, name, on=switched.enabled)
-        return linkage.enabled(connection)
+        try:
+            automation.change(connection, name, on=switched.enabled, settings=switched.settings)
+        except KeyError as error:
+            raise HTTPException(422, f"{name} has no setting {error}") from error
+        return automation.enabled(connection)
+
+
+@router.get(
+    "/admin/automation",
+    summary="Rules and what they have done",
+    dependencies=_for_administrators,
+    responses=_FORBIDDEN,
+)
+def tell_automation(crm: CrmPart) -> Automation:
+    """All rules with their settings, and counts of their runs and of what they made."""
+    with crm.engine.connect() as connection:
+        states = automation.states(connection)
+        counts = AutomationCounts(**automation.counts(connection))
+    return Automation(
+        rules=[
+            RuleState(
+                name=rule.value,
+                label=described.label,
+                kind=described.kind,
+                enabled=states[rule].enabled,
+                settings={**described.fixed, **states[rule].settings},
+            )
+            for rule, described in automation.RULES.items()
+        ],
+        counts=counts,
+    )
+
+
+@router.post("/admin/sweep", summary="Let the hour strike", dependencies=_for_administrators, responses=_FORBIDDEN)
+def sweep(asked: Sweep, crm: CrmPart) -> Swept:
+    """Run the rules that go by the clock, as a scheduler does every hour."""
+    with transaction(crm.engine) as connection:
+        recycled, reminded = sweeping.sweep(connection, asked.at or crm.clock())
+    return Swept(recycled=recycled, reminded=reminded)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, Header, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.engine import Engine
 
-from rollout.testbed.entities import Role
+from rollout.testbed.entities import ADMINISTRATORS
 from rollout.testbed.sessions import Sessions
 
 
@@ -56,9 +56,12 @@ Caller = Annotated[str, Depends(current_user)]
 
 def administrator(crm: CrmPart, caller: Caller) -> str:
     """The caller's login; 403 unless the role allows to keep users and rules."""
-    if crm.sessions.role_of(caller) not in (Role.ADMIN, Role.MIGRATION):
+    if crm.sessions.role_of(caller) not in ADMINISTRATORS:
         raise HTTPException(403, "needs the role admin or migration")
     return caller
+
+
+Quiet = Annotated[bool, Header(alias="X-Suppress-Automation", description="Set off none of the CRM's rules.")]
 
 
 def _is_system_token(crm: Crm, credentials: HTTPAuthorizationCredentials | None) -> bool:

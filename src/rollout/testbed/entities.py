@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 
 class Kind(StrEnum):
@@ -37,9 +38,11 @@ class Field:
     """The value must be the login of an active user."""
     custom: bool = False
     """The company had it added, as CRMs let them."""
+    reserved: bool = False
+    """Only administrators and the migration may set it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entity:
     """A kind of record. ``prefix`` starts its ids, so that an id never passes for another entity's."""
 
@@ -49,6 +52,11 @@ class Entity:
     fields: tuple[Field, ...]
     title: str = "name"
     """The field that people know a record by."""
+
+    @cached_property
+    def reserved(self) -> frozenset[str]:
+        """Names of the fields that only administrators and the migration may set."""
+        return frozenset(field.name for field in self.fields if field.reserved)
 
     def field(self, name: str) -> Field | None:
         """The field of this name."""
@@ -83,6 +91,9 @@ ACCOUNT = Entity(
         Field("annual_revenue", "年营业额", Kind.DECIMAL, custom=True),
         Field("legacy_no", "原系统编号", required=True, max_length=100),
         Field("remark", "备注", max_length=2000),
+        # The record's own times are those of the migration, so what they were before has fields of its own.
+        Field("originally_created_at", "原创建时间", Kind.DATETIME, reserved=True),
+        Field("last_followed_at", "最近跟进时间", Kind.DATETIME, reserved=True),
     ),
 )
 
@@ -265,6 +276,9 @@ ROLES: dict[str, Role] = {
     "migration": Role.MIGRATION,
 }
 """Roles at the start; everybody else is in sales."""
+
+ADMINISTRATORS = frozenset({Role.ADMIN, Role.MIGRATION})
+"""Who may keep users and rules, set reserved fields, and write without setting rules off."""
 
 
 def format_id(entity: Entity, number: int) -> str:

@@ -1,44 +1,24 @@
-"""The CRM's own automation: what it does by itself when a lead is won or a complaint needs a salesperson.
+"""What the CRM does by itself when a lead is won, a complaint needs a salesperson, or a customer is new.
 
 Rules run inside the transaction of the write that sets them off, so both are stored or neither is. Each runs once per
-record, whatever is written to that record later. An administrator can switch a rule off.
+record, whatever is written to that record later. An administrator can switch a rule off, and a call ask for silence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, String, Table, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
-from rollout.testbed.entities import ACCOUNT, LEAD, NOTIFICATION, OPPORTUNITY, TICKET, TODO, Entity, format_id
-from rollout.testbed.tables import TABLES, history, metadata, users
+from rollout.testbed import automation
+from rollout.testbed.automation import Rule
+from rollout.testbed.entities import ACCOUNT, LEAD, NOTIFICATION, OPPORTUNITY, TICKET, TODO, Entity, Role, format_id
+from rollout.testbed.tables import TABLES, history, users
 from rollout.testbed.validation import Json
-
-
-class Rule(StrEnum):
-    """The rules there are."""
-
-    LEAD_WON = "lead_won"
-    COMPLAINT_ESCALATION = "complaint_escalation"
-
-
-settings = Table(
-    "rules",
-    metadata,
-    Column("name", String(50), primary_key=True),
-    Column("enabled", Boolean, nullable=False),
-)
-runs = Table(
-    "rule_runs",
-    metadata,
-    Column("rule", String(50), primary_key=True),
-    Column("record_id", BigInteger, primary_key=True),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,61 +28,59 @@ class Change:
     number: int
     values: Mapping[str, Any]
     touched: Collection[str]
+    is_new: bool = False
 
 
 Create = Callable[[Entity, str, Mapping[str, Json]], int]
 """Stores a new record of an entity on behalf of someone; answers its number, or raises Refused."""
 
-_RULE_OF = {LEAD.name: Rule.LEAD_WON, TICKET.name: Rule.COMPLAINT_ESCALATION}
+_RULES_OF = {
+    LEAD.name: (Rule.LEAD_WON,),
+    TICKET.name: (Rule.COMPLAINT_ESCALATION,),
+    ACCOUNT.name: (Rule.NEW_ACCOUNT_ASSIGNMENT, Rule.NEW_ACCOUNT_NOTIFICATION),
+}
+"""In the order in which they run."""
 WON, COMPLAINT = "已成交", "投诉"
 
 
-def concerns(entity: Entity) -> bool:
-    """Whether any rule looks at this entity."""
-    return entity.name in _RULE_OF
+def watching(connection: Connection, entity: Entity) -> tuple[Rule, ...]:
+    """The rules that are on and look at this entity."""
+    rules = _RULES_OF.get(entity.name, ())
+    if not rules:
+        return ()
+    states = automation.states(connection)
+    return tuple(rule for rule in rules if states[rule].enabled)
 
 
-def enabled(connection: Connection) -> dict[str, bool]:
-    """Every rule, and whether it is on; rules nobody switched are."""
-    switched = {row.name: row.enabled for row in connection.execute(select(settings))}
-    return {rule.value: switched.get(rule.value, True) for rule in Rule}
-
-
-def switch(connection: Connection, rule: Rule, *, on: bool) -> None:
-    """Switch a rule on or off, for all writes to come."""
-    statement = insert(settings).values(name=rule.value, enabled=on)
-    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"enabled": on}))
-
-
-def apply(connection: Connection, entity: Entity, changes: Sequence[Change], create: Create) -> None:
-    """Run the entity's rule over the records that set it off and for which it has not run yet.
+def apply(connection: Connection, rules: Sequence[Rule], changes: Sequence[Change], create: Create) -> None:
+    """Run rules over the records that set them off and for which they have not run yet.
 
     Raises:
-        Refused: The rule cannot do its part, so the write must not be stored either.
+        Refused: A rule cannot do its part, so the write must not be stored either.
     """
-    rule = _RULE_OF[entity.name]
-    wanted = [change for change in changes if _sets_off(rule, change)]
-    if not wanted or not enabled(connection)[rule.value]:
-        return
-    run = _win_lead if rule is Rule.LEAD_WON else _escalate_complaint
-    # Sorted, so that two batches that need the same locks wait for each other instead of deadlocking.
-    for change in sorted(wanted, key=lambda change: (str(change.values.get("company")), change.number)):
-        statement = insert(runs).values(rule=rule.value, record_id=change.number).on_conflict_do_nothing()
-        if connection.scalar(statement.returning(runs.c.record_id)) is not None:
-            run(connection, change, create)
+    for rule in rules:
+        wanted = [change for change in changes if _sets_off(rule, change)]
+        # Sorted, so that two batches that need the same locks wait for each other instead of deadlocking.
+        for change in sorted(wanted, key=lambda change: (str(change.values.get("company")), change.number)):
+            if automation.claim(connection, rule, change.number):
+                _RUN[rule](connection, change, create)
 
 
 def _sets_off(rule: Rule, change: Change) -> bool:
     values = change.values
     if rule is Rule.LEAD_WON:
         return "status" in change.touched and values["status"] == WON
+    if rule is Rule.NEW_ACCOUNT_ASSIGNMENT:
+        return change.is_new and values["owner"] is None
+    if rule is Rule.NEW_ACCOUNT_NOTIFICATION:
+        return change.is_new
     touched = "kind" in change.touched or "needs_sales" in change.touched
     return touched and values["kind"] == COMPLAINT and values["needs_sales"] is True
 
 
 def _win_lead(connection: Connection, change: Change, create: Create) -> None:
     """The customer of that name, or a new one, and an opportunity that is won."""
-    lead, by = change.values, f"rule:{Rule.LEAD_WON}"
+    lead, by = change.values, automation.author(Rule.LEAD_WON)
     lead_id = format_id(LEAD, change.number)
     account = lead["account"] or _account_named(connection, lead["company"])
     if account is None:
@@ -147,7 +125,7 @@ def _account_named(connection: Connection, name: str) -> int | None:
 
 def _escalate_complaint(connection: Connection, change: Change, create: Create) -> None:
     """A todo for the customer's salesperson, and a notification."""
-    ticket, by = change.values, f"rule:{Rule.COMPLAINT_ESCALATION}"
+    ticket, by = change.values, automation.author(Rule.COMPLAINT_ESCALATION)
     accounts = TABLES[ACCOUNT.name]
     salesperson = connection.scalar(select(accounts.c.owner).where(accounts.c.id == ticket["account"]))
     receiver = _first_active(connection, salesperson, ticket["owner"], ticket["modified_by"])
@@ -167,7 +145,41 @@ def _escalate_complaint(connection: Connection, change: Change, create: Create) 
     create(NOTIFICATION, by, {"recipient": receiver, "text": text, "ticket": ticket_id})
 
 
+def _assign(connection: Connection, change: Change, create: Create) -> None:
+    """The salespeople by turns."""
+    del create
+    on_duty = select(users.c.login).where(users.c.active, users.c.role == Role.SALES.value).order_by(users.c.login)
+    people = list(connection.scalars(on_duty))
+    if not people:
+        return
+    owner = people[change.number % len(people)]
+    table = TABLES[ACCOUNT.name]
+    connection.execute(update(table).where(table.c.id == change.number).values(owner=owner))
+    by, noted = automation.author(Rule.NEW_ACCOUNT_ASSIGNMENT), {"owner": [None, owner]}
+    connection.execute(
+        insert(history).values(entity=ACCOUNT.name, record_id=change.number, by=by, action="update", changes=noted)
+    )
+
+
+def _announce(connection: Connection, change: Change, create: Create) -> None:
+    """A notification to the owner, whoever gave them the customer."""
+    table = TABLES[ACCOUNT.name]
+    owner = connection.scalar(select(table.c.owner).where(table.c.id == change.number))
+    receiver = _first_active(connection, owner)
+    if receiver is not None:
+        text = f"您有新客户:{change.values['name']}({format_id(ACCOUNT, change.number)})"
+        create(NOTIFICATION, automation.author(Rule.NEW_ACCOUNT_NOTIFICATION), {"recipient": receiver, "text": text})
+
+
 def _first_active(connection: Connection, *logins: str | None) -> str | None:
     """The first of them who may still own records."""
     active = set(connection.scalars(select(users.c.login).where(users.c.login.in_(logins), users.c.active)))
     return next((login for login in logins if login in active), None)
+
+
+_RUN: dict[Rule, Callable[[Connection, Change, Create], None]] = {
+    Rule.LEAD_WON: _win_lead,
+    Rule.COMPLAINT_ESCALATION: _escalate_complaint,
+    Rule.NEW_ACCOUNT_ASSIGNMENT: _assign,
+    Rule.NEW_ACCOUNT_NOTIFICATION: _announce,
+}

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from rollout.testbed.entities import MAX_KEY_LENGTH, Kind, Role
 from rollout.testbed.validation import Json, Reason
@@ -264,9 +264,49 @@ class Users(_Message):
 
 
 class RuleSwitch(_Message):
-    """Whether a rule is on."""
+    """Whether a rule is on, and its figures; what is left out stays."""
 
+    enabled: bool | None = None
+    settings: dict[str, Annotated[int, Field(ge=1, le=1_000_000)]] = Field(default_factory=dict)
+
+
+class RuleState(_Message):
+    """A rule of the automation."""
+
+    name: str
+    label: str
+    kind: str = Field(description="linkage, assignment, notification, recycling or sla.")
     enabled: bool
+    settings: dict[str, str | int] = Field(description="What it acts on, and its figures.")
+
+
+class AutomationCounts(_Message):
+    """What rules have done since the CRM was set up."""
+
+    workflow_runs: int
+    todos: int
+    notifications: int
+    messages: int
+
+
+class Automation(_Message):
+    """All rules, and what they have done."""
+
+    rules: list[RuleState]
+    counts: AutomationCounts
+
+
+class Sweep(_Message):
+    """The hour that strikes."""
+
+    at: AwareDatetime | None = Field(default=None, description="Left out: now.")
+
+
+class Swept(_Message):
+    """What the rules that go by the clock did."""
+
+    recycled: int = Field(description="Customers that were taken from their owners.")
+    reminded: int = Field(description="Todos for customers that nobody followed up in time.")
 
 
 class Health(_Message):

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
 from rollout.testbed import distortion, linkage, reading, removing
-from rollout.testbed.entities import Entity, Field, format_id, parse_id
+from rollout.testbed.entities import ADMINISTRATORS, Entity, Field, format_id, parse_id
 from rollout.testbed.fault_kinds import Fault
 from rollout.testbed.messages import Operation, Record, Status
 from rollout.testbed.rows import Outcome, Row
@@ -33,20 +33,21 @@ from rollout.testbed.validation import (
 
 
 def write_rows(
-    engine: Engine, entity: Entity, rows: Sequence[Row], by: str, *, return_records: bool = False
+    engine: Engine, entity: Entity, rows: Sequence[Row], by: str, *, return_records: bool = False, quiet: bool = False
 ) -> list[Outcome]:
     """Store rows of different keys; one outcome a row, in their order. Committed when this returns.
 
     All rows go in one set-wise transaction. Should the database refuse it (a reference deleted meanwhile, say),
-    they are stored again one by one, each under its own savepoint, so that only the row at fault is lost.
+    they are stored again one by one, each under its own savepoint, so that only the row at fault is lost. ``quiet``
+    rows set off none of the CRM's rules.
     """
     try:
         with transaction(engine) as connection:
-            done = _Batch(connection, entity, by, return_records=return_records).store(rows)
+            done = _Batch(connection, entity, by, return_records=return_records, quiet=quiet).store(rows)
             return _with_records(connection, entity, done) if return_records else done
     except (IntegrityError, DataError, Refused):
         with transaction(engine) as connection:
-            done = [_store_alone(connection, entity, row, by) for row in rows]
+            done = [_store_alone(connection, entity, row, by, quiet=quiet) for row in rows]
             return _with_records(connection, entity, done) if return_records else done
 
 
@@ -72,10 +73,10 @@ def write_one(engine: Engine, entity: Entity, row: Row, by: str) -> tuple[Outcom
         return done, reading.by_id(connection, entity, number) if number is not None else None
 
 
-def _store_alone(connection: Connection, entity: Entity, row: Row, by: str) -> Outcome:
+def _store_alone(connection: Connection, entity: Entity, row: Row, by: str, *, quiet: bool = False) -> Outcome:
     try:
         with connection.begin_nested():
-            return _Batch(connection, entity, by).store([row])[0]
+            return _Batch(connection, entity, by, quiet=quiet).store([row])[0]
     except (IntegrityError, DataError) as error:
         return _refused_by_database(row, error)
     except Refused as refusal:
@@ -97,16 +98,18 @@ def _refused_by_database(row: Row, error: IntegrityError | DataError) -> Outcome
 class _Batch:
     """Stores rows in the transaction of ``connection``."""
 
-    def __init__(self, connection: Connection, entity: Entity, by: str, *, return_records: bool = False) -> None:
+    def __init__(
+        self, connection: Connection, entity: Entity, by: str, *, return_records: bool = False, quiet: bool = False
+    ) -> None:
         self._connection = connection
         self._entity = entity
         self._table = TABLES[entity.name]
         self._by = by
         self._outcomes: dict[int, Outcome] = {}
         self._history: list[dict[str, Any]] = []
-        self._has_rules = linkage.concerns(entity)
+        self._rules = () if quiet else linkage.watching(connection, entity)
         # What rules may still change must be read behind them.
-        self._tells_created = return_records and not self._has_rules
+        self._tells_created = return_records and not self._rules
         self._changes: list[linkage.Change] = []
 
     def store(self, rows: Sequence[Row]) -> list[Outcome]:
@@ -123,6 +126,7 @@ class _Batch:
                 values[index] = complete(self._entity, read) if is_new else read
             except Refused as refusal:
                 self._refuse(index, row, refusal.problem)
+        self._refuse_reserved(rows, values)
         self._refuse_dangling(rows, values)
         self._create(rows, {index: read for index, read in values.items() if rows[index].op is Operation.CREATE})
         self._update(rows, {index: read for index, read in values.items() if rows[index].op is not Operation.CREATE})
@@ -130,7 +134,7 @@ class _Batch:
         if self._history:
             self._connection.execute(insert(history), self._history)
         if self._changes:
-            linkage.apply(self._connection, self._entity, self._changes, self._create_for)
+            linkage.apply(self._connection, self._rules, self._changes, self._create_for)
         return [self._outcomes[index] for index in range(len(rows))]
 
     def _create_for(self, entity: Entity, by: str, fields: Mapping[str, Json]) -> int:
@@ -144,6 +148,22 @@ class _Batch:
 
     def _refuse(self, index: int, row: Row, problem: Problem) -> None:
         self._outcomes[index] = Outcome(row, Status.REJECTED, row.id, problem=problem)
+
+    def _refuse_reserved(self, rows: Sequence[Row], values: dict[int, dict[str, Stored]]) -> None:
+        """Take out rows with fields that only administrators may set, unless the author is one."""
+        reserved = self._entity.reserved
+        named = (
+            {index: names for index in values if (names := reserved & rows[index].fields.keys())} if reserved else {}
+        )
+        if named and not self._is_administrator():
+            for index, names in named.items():
+                del values[index]
+                problem = Problem(Reason.READ_ONLY_FIELD, f"only administrators may set {min(names)}")
+                self._refuse(index, rows[index], problem)
+
+    def _is_administrator(self) -> bool:
+        role = self._connection.scalar(select(users.c.role).where(users.c.login == self._by))
+        return role in ADMINISTRATORS
 
     def _refuse_dangling(self, rows: Sequence[Row], values: dict[int, dict[str, Stored]]) -> None:
         """Take out rows that point to nothing; the records that others point to are locked against deletion."""
@@ -185,7 +205,7 @@ class _Batch:
                 record = reading.record(self._entity, stored[row.key]) if self._tells_created else None
                 self._outcomes[index] = Outcome(row, Status.CREATED, format_id(self._entity, number), 1, record=record)
                 self._note(number, "create", {name: (None, value) for name, value in values[index].items()})
-                self._remember(number, values[index] | {"modified_by": self._by}, values[index])
+                self._remember(number, values[index] | {"modified_by": self._by}, values[index], is_new=True)
             else:
                 holder = holders.get(row.key)
                 problem = Problem(Reason.KEY_EXISTS, "another record holds this migration key")
@@ -247,10 +267,12 @@ class _Batch:
         self._remember(record["id"], record | {"modified_by": self._by}, changes)
         return True
 
-    def _remember(self, number: int, record: Mapping[str, Any], touched: Collection[str]) -> None:
+    def _remember(
+        self, number: int, record: Mapping[str, Any], touched: Collection[str], *, is_new: bool = False
+    ) -> None:
         """For the rules, where there are any."""
-        if self._has_rules:
-            self._changes.append(linkage.Change(number, record, touched))
+        if self._rules:
+            self._changes.append(linkage.Change(number, record, touched, is_new))
 
     def _save(self, records: Iterable[dict[str, Any]]) -> None:
         """Whole rows: they are locked and their values known, and one statement serves all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ import httpx
 from pydantic import Field, SecretStr, ValidationError
 
 from rollout.connectors.base import (
+    AutomationRule,
     Capabilities,
     DirectoryUser,
     RecordLink,
@@ -29,6 +31,7 @@ from rollout.model.entity import TargetField, TargetSchema
 from rollout.model.finding import Finding, Level
 
 KEY_FIELD = "migration_key"
+_AUTOMATION = "/api/admin/automation"
 MAX_BATCH_ROWS = 200
 MAX_READ_KEYS = 500
 
@@ -55,7 +58,9 @@ class TestbedOptions(Frozen):
 
 
 class TestbedConnector:
-    """Connector, TargetReader, Writer, Remover, LinkReader and Directory; safe to use from several threads.
+    """All that is asked of a CRM but a feed: reading, writing, removing, links, users and rules.
+
+    Safe to use from several threads.
 
     Args:
         name: The system's name in the project.
@@ -96,6 +101,7 @@ class TestbedConnector:
             max_commit_delay_s=self._options.max_commit_delay_s,
             read_your_writes_delay_s=self._options.read_your_writes_delay_s,
             can_delete=True,
+            suppresses_automation=True,
         )
         self._transport = Transport(
             name,
@@ -105,6 +111,8 @@ class TestbedConnector:
             sleep=sleep,
         )
         self._schema: TargetSchema | None = None
+        self._headers: Mapping[str, str] = {}
+        self._quiet: TestbedConnector | None = None
 
     # --- Connector ---
 
@@ -257,6 +265,33 @@ class TestbedConnector:
         with self._transport.understood("/api/users"):
             return [DirectoryUser(user["login"], user["role"], bool(user["active"])) for user in answer["users"]]
 
+    # --- Automation ---
+
+    def automation_rules(self) -> Sequence[AutomationRule]:
+        """All rules, by name, with what they act on and their figures."""
+        answer = self._transport.read("GET", _AUTOMATION)
+        with self._transport.understood(_AUTOMATION):
+            rules = [translate.rule(item) for item in answer["rules"]]
+        return sorted(rules, key=lambda rule: rule.name)
+
+    def switch_rule(self, name: str, *, on: bool) -> None:
+        """Switch one rule. Raises Fatal if there is no such rule, or this login may not."""
+        self._transport.read("PUT", f"/api/admin/rules/{quote(name, safe='')}", {"enabled": on})
+
+    def automation_counts(self) -> Mapping[str, int]:
+        """Runs of rules, and the todos, notifications and messages that rules made, since the CRM was set up."""
+        answer = self._transport.read("GET", _AUTOMATION)
+        with self._transport.understood(_AUTOMATION):
+            return {name: int(count) for name, count in answer["counts"].items()}
+
+    def quiet(self) -> TestbedConnector:
+        """The same connector, but that its writes set off no rule."""
+        if self._quiet is None:
+            quiet = copy(self)
+            quiet._headers = {"X-Suppress-Automation": "true"}  # noqa: SLF001 - it is one of us
+            self._quiet = quiet._quiet = quiet  # noqa: SLF001
+        return self._quiet
+
     # --- Writer ---
 
     def write(self, entity: str, rows: Sequence[WriteRow]) -> Sequence[RowResult]:
@@ -277,7 +312,7 @@ class TestbedConnector:
                 )
         if sent:
             body = {"rows": list(sent.values()), "return_records": True}
-            response = self._transport.send("POST", f"/api/{entity}/batch", body, write=True)
+            response = self._transport.send("POST", f"/api/{entity}/batch", body, write=True, headers=self._headers)
             results += translate.outcomes(entity, fields, response, sent)
         return results
 

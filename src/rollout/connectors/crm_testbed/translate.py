@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import orjson
 
-from rollout.connectors.base import RowResult, RowStatus, TargetRecord, WriteRow
+from rollout.connectors.base import AutomationRule, RowResult, RowStatus, TargetRecord, WriteRow
 from rollout.connectors.reasons import Reason
 from rollout.model.entity import FieldType, TargetField
 
@@ -99,6 +99,12 @@ def record(entity: str, fields: Mapping[str, TargetField], item: Mapping[str, An
         created_at=datetime.fromisoformat(item["created_at"]),
         modified_at=datetime.fromisoformat(item["modified_at"]),
     )
+
+
+def rule(item: Mapping[str, Any]) -> AutomationRule:
+    """A rule of the automation as the API shows it."""
+    settings = {name: str(value) for name, value in item["settings"].items()}
+    return AutomationRule(item["name"], item["label"], item["kind"], is_on=bool(item["enabled"]), settings=settings)
 
 
 def outcomes(
