@@ -135,6 +135,13 @@ class PlanRows:
         rows: int = connection.execute(query, parameters).scalar_one()
         return rows
 
+    def not_at_rest(self, connection: Connection, plan_id: str) -> Iterator[tuple[str, StoredRow]]:
+        """The rows that a plan writes or leaves to people to decide, each with its entity."""
+        table = schema.plan_row
+        query = select(table).where(table.c.plan_id == plan_id, table.c.action.not_in(("unchanged", "skip")))
+        for row in connection.execute(query).mappings():
+            yield row["entity"], _stored(row)
+
     def share_to_do(self, connection: Connection, plan_id: str) -> float:
         """Which share of the rows that a plan writes has no closed outcome yet."""
         query = text(f"""

@@ -17,6 +17,7 @@ from rollout.model.base import Frozen
 from rollout.phases.context import PhaseContext, TargetConnector
 from rollout.phases.drift import plan_inputs
 from rollout.phases.leases import working_on
+from rollout.phases.nothing_new import nothing_new
 from rollout.phases.pace import few_collections
 from rollout.phases.plan_file import PlanFile
 from rollout.phases.plan_tally import EntityPlan
@@ -58,13 +59,7 @@ class PlanSummary(Frozen):
         default=(), description="What of the time and calls there are it cannot keep to: it is refused when loaded."
     )
     file: str = Field(description="The plan field by field, relative to the workspace; personal data masked.")
-
-    @property
-    def changes_nothing(self) -> bool:
-        """Whether the target and the source agree in everything that is for us to write or for people to decide."""
-        return all(
-            plan.create + plan.update + plan.adopt + plan.conflict + plan.learn == 0 for plan in self.entities.values()
-        )
+    is_kept: bool = Field(default=True, description="False: a delta found nothing new, and left no plan behind.")
 
 
 def run_plan(context: PhaseContext, *, wave: str | None = None) -> PlanSummary:
@@ -110,7 +105,7 @@ def plan_wave(
 ) -> PlanSummary:
     """Make a plan of a wave under the target's lease.
 
-    A delta that finds nothing to do leaves no plan behind; what was planned before is then out of date as well.
+    A delta that finds nothing new leaves no plan behind.
 
     Args:
         context: The phase's context.
@@ -170,15 +165,26 @@ def _make_plan(context: PhaseContext, inputs: dict[str, Any], draft: _Draft, lea
         undo_estimate_s=cost["undo_seconds"],
         limits=tuple(limits(context, target_name, target, kind, cost)),
         file=file.relative,
+        is_kept=kind != "delta" or not _is_no_news(context, plan_id, target_name, wave, entities),
     )
     with journal.transaction() as connection:
         lease.assert_fence(connection)
-        if kind == "delta" and summary.changes_nothing:
-            plans.forget_drafts(connection, target_name)
-        else:
+        if summary.is_kept:
             plans.seal(connection, plan_id, plan_hash=summary.plan_hash, inputs=inputs, counts=counts, estimate=cost)
-        plans.supersede_older(connection, plan_id, target_name, wave, kind=kind)
+            plans.supersede_older(connection, plan_id, target_name, wave, kind=kind)
+        else:
+            plans.forget_drafts(connection, target_name)
     return summary
+
+
+def _is_no_news(
+    context: PhaseContext, plan_id: str, target_name: str, wave: str, entities: Mapping[str, EntityPlan]
+) -> bool:
+    """Whether there is nothing to write, to learn or to decide but what is open already."""
+    if any(plan.learn for plan in entities.values()):
+        return False
+    open_rows = sum(plan.create + plan.update + plan.adopt + plan.conflict for plan in entities.values())
+    return nothing_new(context, plan_id, target_name, wave, open_rows=open_rows)
 
 
 def refuse_unfinished_undo(context: PhaseContext, target_name: str) -> None:

@@ -59,7 +59,7 @@ class PlanFile:
 
     def add(self, entity: str, rows: Sequence[PlannedRow]) -> None:
         """Add the rows that change something or are in conflict."""
-        masks = self._masks[entity]
+        masks = self._masks.get(entity, {})  # what a sync carried is of an entity that the project may not have
         self._writer.writerows([line for row in rows for line in _lines(entity, row, masks)])
 
     def _mask(self, field: FieldSpec) -> _Mask:
@@ -73,7 +73,7 @@ def _lines(entity: str, row: PlannedRow, masks: Mapping[str, _Mask]) -> list[tup
         return [(entity, key, "create", "*", "", _safe(told), "")]
     if row.action is Action.UNCHANGED and not row.kept:
         return []
-    lines = [
+    lines: list[tuple[str, ...]] = [
         (
             entity,
             key,
@@ -86,7 +86,7 @@ def _lines(entity: str, row: PlannedRow, masks: Mapping[str, _Mask]) -> list[tup
         for name, value in _set(row).items()
         if name in masks
     ]
-    if row.action in _TOLD or (row.action is Action.ADOPT and not lines):
+    if row.action in _TOLD or row.reason_code or (row.action is Action.ADOPT and not lines):
         told = _safe(f"{row.reason_code}: {row.message}" if row.reason_code else row.message)
         lines.insert(0, (entity, key, row.action.value, "", "", "", told))
     return lines + [(entity, key, "kept", name, "", "", "the value that people typed stays") for name in row.kept]

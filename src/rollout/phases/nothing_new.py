@@ -1,0 +1,91 @@
+"""Whether a delta found anything that is not on people's desks already: what is open and unchanged is not news."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rollout.errors import ConfigError
+from rollout.journal.crypto import Sealer
+from rollout.journal.overlay import Line, lines, overlay_of
+from rollout.journal.plans import Plans, StoredRow
+from rollout.load.work import row_place
+from rollout.phases.context import PhaseContext
+
+OPEN = ("conflict", "rejected", "waiting", "unknown", "intent")
+"""States of rows that the queue of rejects shows, or that wait for such a row."""
+_UNDECIDED = ("unknown", "intent")
+
+
+class _Opener:
+    """Opens rows of several plans."""
+
+    def __init__(self, context: PhaseContext) -> None:
+        self._journal = context.journal
+        self._sealers: dict[str, Sealer | None] = {}
+
+    def open(self, plan_id: str, entity: str, row: StoredRow) -> Mapping[str, Any] | None:
+        """A row's payload; None where its values were destroyed."""
+        if plan_id not in self._sealers:
+            self._sealers[plan_id] = self._sealer(plan_id)
+        sealer = self._sealers[plan_id]
+        if sealer is None:
+            return None
+        found: Mapping[str, Any] = sealer.open(row.payload, row_place(plan_id, entity, row.migration_key))
+        return found
+
+    def _sealer(self, plan_id: str) -> Sealer | None:
+        with self._journal.transaction() as connection:
+            plan = Plans(self._journal.project_id).get(connection, plan_id)
+        try:
+            return self._journal.sealer(plan.key_id) if plan else None
+        except ConfigError:
+            return None
+
+
+def nothing_new(context: PhaseContext, plan_id: str, target_name: str, wave: str, *, open_rows: int) -> bool:
+    """Whether all rows that a draft would write or leave to people are open already, for the same reason and values.
+
+    Args:
+        context: The phase's context.
+        plan_id: The draft.
+        target_name: Its target.
+        wave: Its wave.
+        open_rows: How many such rows it has.
+    """
+    journal = context.journal
+    with journal.transaction() as connection:
+        overlay = overlay_of(connection, journal.project_id, target_name, wave)
+        known = (
+            {(line.entity, line.migration_key): line for line in lines(connection, overlay, states=OPEN)}
+            if overlay
+            else {}
+        )
+    if len(known) != open_rows:
+        return False
+    opener = _Opener(context)
+    return all(
+        (line := known.get((entity, row.migration_key))) is not None and _is_same(context, opener, plan_id, line, row)
+        for entity, row in _rows(context, plan_id)
+    )
+
+
+def _rows(context: PhaseContext, plan_id: str) -> Iterator[tuple[str, StoredRow]]:
+    with context.journal.transaction() as connection:
+        yield from Plans(context.journal.project_id).not_at_rest(connection, plan_id)
+
+
+def _is_same(context: PhaseContext, opener: _Opener, plan_id: str, line: Line, row: StoredRow) -> bool:
+    if line.state in _UNDECIDED:
+        return row.reason_code == "outcome_unknown"
+    with context.journal.transaction() as connection:
+        rows = Plans(context.journal.project_id).rows_by_key(connection, line.plan_id, line.entity, [row.migration_key])
+    before = rows.get(row.migration_key)
+    if before is None or (before.action, before.reason_code) != (row.action, row.reason_code):
+        return False
+    then, now = opener.open(line.plan_id, line.entity, before), opener.open(plan_id, line.entity, row)
+    return then is not None and now is not None and _sides(then) == _sides(now)
+
+
+def _sides(payload: Mapping[str, Any]) -> tuple[object, ...]:
+    return tuple(payload[part] for part in ("new", "old", "references", "deferred", "clashing", "target_id", "message"))
