@@ -140,6 +140,39 @@ class Syncs:
                 {"ids": list(source_ids)},
             )
 
+    def carried_by_key(
+        self, connection: Connection, entity: str, migration_keys: Sequence[str]
+    ) -> dict[str, tuple[str, CarriedRecord]]:
+        """Sync and record by migration key, of what any sync carried into an entity."""
+        table = schema.sync_record
+        columns = (table.c[name] for name in CarriedRecord.__dataclass_fields__)
+        rows = connection.execute(
+            select(table.c.sync, *columns).where(
+                table.c.project_id == self.project_id,
+                table.c.target == self.target,
+                table.c.entity == entity,
+                table.c.migration_key == text("ANY(:keys)"),
+            ),
+            {"keys": list(migration_keys)},
+        )
+        return {row.migration_key: (row.sync, CarriedRecord(*row[1:])) for row in rows}
+
+    def forget_undone(self, connection: Connection, plan_id: str) -> list[str]:
+        """Drop what was carried and an undo has deleted; those syncs read from the beginning again. Answers them."""
+        syncs = connection.execute(
+            text(
+                "WITH gone AS (DELETE FROM sync_record r USING row_state s WHERE s.plan_id = :plan"
+                " AND s.state = 'undone' AND s.entity = r.entity AND s.migration_key = r.migration_key"
+                " AND r.project_id = :project AND r.target = :target RETURNING r.sync)"
+                " SELECT DISTINCT sync FROM gone ORDER BY 1"
+            ),
+            {"plan": plan_id, "project": self.project_id, "target": self.target},
+        ).scalars()
+        found = list(syncs)
+        for sync in found:
+            self.rewind(connection, sync, None)
+        return found
+
     def some_customer(self, connection: Connection, entity: str, sources: Sequence[str]) -> tuple[str, str] | None:
         """Row key and target id of a loaded record that is known by one plain row key; None: none is loaded."""
         row = connection.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import rollout
@@ -25,10 +26,17 @@ def source_inputs(context: PhaseContext) -> dict[str, Any]:
 
 def plan_inputs(context: PhaseContext, target_name: str, target: Connector, wave: str) -> dict[str, Any]:
     """Everything a plan rests on: that, which target it is and its schema, and the version that made it."""
+    order = context.project.spec.load_order
+    return {**source_inputs(context), **target_inputs(context, target_name, target, wave, order)}
+
+
+def target_inputs(
+    context: PhaseContext, target_name: str, target: Connector, wave: str, order: Sequence[str]
+) -> dict[str, Any]:
+    """What a plan rests on besides sources and rules. One that takes back needs neither: it may outlive both."""
     schema = target.describe().model_dump(mode="json", exclude_defaults=True)
     return {
-        **source_inputs(context),
-        "order": list(context.project.spec.load_order),
+        "order": list(order),
         "wave": wave,
         "target": _target_identity(context, target_name),
         "target_schema": hashlib.sha256(canonical_json(schema)).hexdigest(),

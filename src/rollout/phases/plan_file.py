@@ -67,10 +67,10 @@ class PlanFile:
 
 
 def _lines(entity: str, row: PlannedRow, masks: Mapping[str, _Mask]) -> list[tuple[str, ...]]:
-    key = _safe(row.golden_key)
+    key = safe_cell(row.golden_key)
     if row.action is Action.CREATE:
         told = "; ".join([f"{name}: {masks[name](value)}" for name, value in _set(row).items()])
-        return [(entity, key, "create", "*", "", _safe(told), "")]
+        return [(entity, key, "create", "*", "", safe_cell(told), "")]
     if row.action is Action.UNCHANGED and not row.kept:
         return []
     lines: list[tuple[str, ...]] = [
@@ -79,15 +79,15 @@ def _lines(entity: str, row: PlannedRow, masks: Mapping[str, _Mask]) -> list[tup
             key,
             row.action.value,
             name,
-            _safe(masks[name](row.old.get(name))),
-            _safe(masks[name](value)),
+            safe_cell(masks[name](row.old.get(name))),
+            safe_cell(masks[name](value)),
             _remark(row, name),
         )
         for name, value in _set(row).items()
         if name in masks
     ]
     if row.action in _TOLD or row.reason_code or (row.action is Action.ADOPT and not lines):
-        told = _safe(f"{row.reason_code}: {row.message}" if row.reason_code else row.message)
+        told = safe_cell(f"{row.reason_code}: {row.message}" if row.reason_code else row.message)
         lines.insert(0, (entity, key, row.action.value, "", "", "", told))
     return lines + [(entity, key, "kept", name, "", "", "the value that people typed stays") for name in row.kept]
 
@@ -120,5 +120,6 @@ def _masked(mask: Callable[[str], str], value: str | None) -> str:
     return mask(value) if value else ""
 
 
-def _safe(cell: str) -> str:
+def safe_cell(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
     return "'" + cell if cell.startswith(_FORMULA) else cell

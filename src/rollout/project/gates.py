@@ -33,6 +33,8 @@ METRICS: Mapping[str, str] = MappingProxyType(
         "error_rate": "failed requests ÷ all requests while all users worked",
         "requests": "successful requests while all users worked",
         "stored_share": "records that the CRM shows after the load test ÷ records it said it had stored",
+        "undo_hours": "hours that taking everything back takes, as rehearsed",
+        "undo_left": "records that a rehearsed undo did not take back, or not wholly",
         "sync_missing": "records of a source system that the CRM lacks",
         "sync_extra": "records of the CRM that no source system has, or that are there twice",
         "sync_different": "records that differ between a source system and the CRM",
@@ -101,6 +103,8 @@ def criteria(spec: ProjectSpec, gate: str, *, control_totals: int = 0) -> tuple[
     """
     if gate in spec.gates:
         return spec.gates[gate].criteria
+    if gate == "undo":
+        return _undo_criteria(spec)
     asked = DEFAULT_CRITERIA[gate]
     if not any(entity.references for entity in spec.entities.values()):
         asked = tuple(criterion for criterion in asked if criterion.metric != "relations_broken")
@@ -112,3 +116,12 @@ def criteria(spec: ProjectSpec, gate: str, *, control_totals: int = 0) -> tuple[
     if gate in ("layer", "verify") and control_totals:
         asked += (Criterion(metric="control_totals_off", comparison=Comparison.EQUAL, threshold=0),)
     return asked
+
+
+def _undo_criteria(spec: ProjectSpec) -> tuple[Criterion, ...]:
+    """A rehearsed undo leaves nothing, and fits the window."""
+    window_h = float(spec.retention.undo_window_h)
+    return (
+        Criterion(metric="undo_hours", comparison=Comparison.AT_MOST, threshold=window_h),
+        Criterion(metric="undo_left", comparison=Comparison.EQUAL, threshold=0),
+    )
