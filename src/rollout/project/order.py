@@ -17,18 +17,24 @@ def load_order(spec: ProjectSpec) -> tuple[str, ...]:
     Raises:
         ValueError: Required references and ``depends_on`` alone make a cycle; the message names it.
     """
-    parents: dict[str, list[str]] = {name: [] for name in spec.entities}
+    for name, entity in spec.entities.items():
+        if any(parent == name and entity.fields[field].required for field, parent in entity.references.items()):
+            raise ValueError(f"cyclic references: {name} → {name}, by a required field")
+    return _visited(parents_of(spec))
+
+
+def parents_of(spec: ProjectSpec) -> dict[str, list[str]]:
+    """By entity those that are loaded before it: declared, required, and optional ones that close no cycle."""
+    parents: dict[str, list[str]] = {}
     for name, entity in spec.entities.items():
         required = [parent for field, parent in entity.references.items() if entity.fields[field].required]
-        if name in required:
-            raise ValueError(f"cyclic references: {name} → {name}, by a required field")
-        parents[name] = [parent for parent in (*entity.depends_on, *required) if parent in parents and parent != name]
-    _visited(parents)
+        named = dict.fromkeys((*entity.depends_on, *required))
+        parents[name] = [parent for parent in named if parent in spec.entities and parent != name]
     for name, entity in spec.entities.items():
         for parent in entity.references.values():
-            if parent in parents and not _leads_to(parents, parent, name):
+            if parent in parents and parent not in parents[name] and not _leads_to(parents, parent, name):
                 parents[name].append(parent)
-    return _visited(parents)
+    return parents
 
 
 def _visited(parents: Mapping[str, list[str]]) -> tuple[str, ...]:

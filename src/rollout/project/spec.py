@@ -12,7 +12,7 @@ from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.verdict import Criterion
-from rollout.project.order import load_order
+from rollout.project.order import load_order, parents_of
 from rollout.project.workspace import DEFAULT_WORKSPACE
 
 NAME = r"^[a-z][a-z0-9_]*$"
@@ -370,6 +370,4 @@ class ProjectSpec(Frozen):
 
     def parents(self, entity: str) -> tuple[str, ...]:
         """Entities that must be loaded before this one: declared, and those its references point to, unless later."""
-        spec, deferred = self.entities[entity], self.deferred(entity)
-        named = (*spec.depends_on, *(parent for field, parent in spec.references.items() if field not in deferred))
-        return tuple(dict.fromkeys(name for name in named if name != entity and name in self.entities))
+        return tuple(parents_of(self)[entity])
