@@ -11,15 +11,18 @@ from rollout.cli.verb import Invocation, verb
 @click.option("--plan", "plan_id", help="The plan. Default: the one approved last.")
 @click.option("--wave", help="Only a plan of this wave: the one approved last.")
 @click.option("--entity", "entities", multiple=True, help="Only this entity; may be given several times.")
-def _load(invocation: Invocation, *, plan_id: str | None, wave: str | None, entities: tuple[str, ...]) -> int:
+@click.option("--retry", is_flag=True, help="Only the rows that `rollout rejects import` sends again.")
+def _load(
+    invocation: Invocation, *, plan_id: str | None, wave: str | None, entities: tuple[str, ...], retry: bool
+) -> int:
     """Apply the approved plan to the target, or go on with it where an earlier load stopped.
 
-    Safe to repeat: a plan that is already applied changes nothing.
+    Safe to repeat: a plan that is already applied changes nothing. Rows that are left over wait in `rollout rejects`.
     """
     from rollout.phases.load import run_load  # noqa: PLC0415 - heavy
 
     with invocation.context() as context:
-        summary = run_load(context, plan_id=plan_id, entities=entities or None, wave=wave)
+        summary = run_load(context, plan_id=plan_id, entities=entities or None, wave=wave, retry=retry)
     told = {
         "applied": "The plan is applied.",
         "already_applied": "The plan was applied before: nothing was changed.",

@@ -89,6 +89,18 @@ class Ledger:
         )
         return {row.source_key: row.wave for row in rows}
 
+    def golden_key(self, connection: Connection, entity: str, source_key: str) -> str | None:
+        """The golden record that a source row became part of; None: there is no such row, or it is held back."""
+        found: str | None = connection.execute(
+            text(
+                "SELECT CASE disposition WHEN 'golden' THEN source_key ELSE golden_key END FROM source_row"
+                " WHERE project_id = :project AND entity = :entity AND source_key = :key"
+                " AND disposition IN ('golden', 'merged')"
+            ),
+            {"project": self._project_id, "entity": entity, "key": source_key},
+        ).scalar_one_or_none()
+        return found
+
     def held_back(self, connection: Connection, *, wave: str) -> list[tuple[str, Bucket, str, int]]:
         """Source rows that never came to a plan: entity, bucket, reason code, rows; most rows first.
 

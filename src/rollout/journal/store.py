@@ -209,10 +209,10 @@ class Journal:
 
     # Sealing
 
-    def new_data_key(self) -> Sealer:
+    def new_data_key(self, purpose: str = "plan") -> Sealer:
         """A sealer under a new data key, which is kept wrapped."""
         with self.transaction() as connection:
-            return self._data_keys.create(connection)
+            return self._data_keys.create(connection, purpose)
 
     def ledger_sealer(self) -> Sealer:
         """The sealer whose digests last as long as the project."""

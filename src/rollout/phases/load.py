@@ -11,7 +11,8 @@ from pydantic import Field
 from rollout.errors import ApprovalError, ConfigError, DriftError
 from rollout.journal.crypto import canonical_json
 from rollout.journal.leases import Lease
-from rollout.journal.plans import ApprovalRecord, PlanRecord, Plans
+from rollout.journal.overlay import overlay_of, reasons
+from rollout.journal.plans import FORWARD, ApprovalRecord, PlanRecord, Plans
 from rollout.journal.rows import SECOND_STEP, STEP, rows_written
 from rollout.load.plan import PlanHash
 from rollout.load.runner import EntityLoad
@@ -23,6 +24,7 @@ from rollout.phases.layers import LayerByLayer, LayerResult
 from rollout.phases.leases import working_on
 from rollout.phases.pace import calls_at_once, few_collections, rows_a_call
 from rollout.phases.quiet import QuietProof, quiet_watch
+from rollout.phases.quota import refuse_what_cannot_finish
 from rollout.phases.settle import load_scope, settle_open_lines
 from rollout.phases.status import require
 from rollout.phases.wave_order import refuse_unknown_wave
@@ -37,6 +39,7 @@ class LoadSummary(Frozen):
 
     plan_id: str
     plan_hash: str
+    kind: str = Field(default="load", description="load | delta | retry.")
     target: str
     wave: str
     state: str = Field(description="applied | loading (rows are open: run it again) | already_applied.")
@@ -44,7 +47,7 @@ class LoadSummary(Frozen):
     entities: dict[str, Accounting]
     accounted: bool = Field(description="Every source row of every entity is in exactly one bucket.")
     closed: bool = Field(description="And none of them is waiting or unknown.")
-    reasons: dict[str, dict[str, int]] = Field(description="Rejected, in conflict, waiting, unknown: by reason code.")
+    reasons: dict[str, dict[str, int]] = Field(description="Rows by `bucket/reason code`, after all plans of the wave.")
     layers: tuple[LayerResult, ...] = Field(
         default=(), description="Layers that were read back before a later one; a last one that is not PASS held it up."
     )
@@ -61,6 +64,7 @@ def run_load(
     plan_id: str | None = None,
     entities: Sequence[str] | None = None,
     wave: str | None = None,
+    retry: bool = False,
 ) -> LoadSummary:
     """Apply a plan, or go on with it where an earlier run stopped.
 
@@ -69,9 +73,11 @@ def run_load(
         plan_id: The plan; None: the one approved last.
         entities: Only these, in the project's load order; None: all.
         wave: The plan must be of this wave; None: of any.
+        retry: Only a plan of rows that an earlier load left over.
 
     Raises:
-        ConfigError: There is no such plan, entity or wave, or the plan is of another wave.
+        ConfigError: There is no such plan, entity or wave; the plan is of another wave, or of a kind that is not
+            loaded; or it could not be finished in the time and with the calls there are.
         ApprovalError: Nobody approved the plan as it is; or its wave needs a go of the pilot.
         DriftError: Sources, mapping, rules or target schema changed since; or too many rows are in conflict.
         LeaseHeld: Another load of this target is under way.
@@ -83,7 +89,7 @@ def run_load(
     if wave is not None:
         refuse_unknown_wave(context, wave)
     begun_s = time.perf_counter()
-    plan, approval = _approved_plan(context, target_name, plan_id, wave)
+    plan, approval = _approved_plan(context, target_name, plan_id, wave, kinds=("retry",) if retry else FORWARD)
     if plan.state == "applied":
         return _summary(context, plan, approval, "already_applied", 0, 0.0)
     with few_collections(), working_on(context, target_name, target) as lease:
@@ -92,6 +98,7 @@ def run_load(
         require(context, "load", plan.wave)
         _refuse_drift(context, plan, target)
         _refuse_altered(context, plan)
+        refuse_what_cannot_finish(context, plan, target)
         settle_open_lines(context, target_name, target, lease, but=plan.plan_id)
         _refuse_undecided(context, plan)
         with journal.running("load", wave=plan.wave) as run:
@@ -123,7 +130,12 @@ def run_load(
 
 
 def _approved_plan(
-    context: PhaseContext, target_name: str, plan_id: str | None, wave: str | None
+    context: PhaseContext,
+    target_name: str,
+    plan_id: str | None,
+    wave: str | None,
+    *,
+    kinds: Sequence[str] = FORWARD,
 ) -> tuple[PlanRecord, ApprovalRecord]:
     """The plan to load, as it is now, and who approved exactly that."""
     plans = Plans(context.journal.project_id)
@@ -133,11 +145,13 @@ def _approved_plan(
             if plan is None:
                 raise ConfigError(f"there is no plan '{plan_id}' in this project", hint="`rollout plan` makes one")
         else:
-            plan = plans.latest_approved(connection, target_name, LOADABLE, wave=wave)
+            plan = plans.latest_approved(connection, target_name, LOADABLE, wave=wave, kinds=kinds)
             if plan is None:
-                told = "no plan is approved" if wave is None else f"no plan of wave '{wave}' is approved"
-                raise ApprovalError(told, hint="run `rollout plan`, then `rollout approve`")
+                raise _nothing_approved(wave, kinds)
         approval = plans.approval(connection, plan)
+    if plan.kind not in kinds:
+        verb = {"retry": "load --retry", **dict.fromkeys(FORWARD, "load")}.get(plan.kind, plan.kind)
+        raise ConfigError(f"plan {plan.plan_id} is of kind '{plan.kind}'", hint=f"apply it with `rollout {verb}`")
     if plan.target != target_name:
         raise ConfigError(f"plan {plan.plan_id} is for target '{plan.target}'", hint="make a plan for this target")
     if wave not in (None, plan.wave):
@@ -149,6 +163,14 @@ def _approved_plan(
     if approval is None or plan.state not in LOADABLE:
         raise ApprovalError(f"plan {plan.plan_id} is not approved", hint=f"rollout approve --plan {plan.plan_id}")
     return plan, approval
+
+
+def _nothing_approved(wave: str | None, kinds: Sequence[str]) -> ApprovalError:
+    told = "no plan is approved" if wave is None else f"no plan of wave '{wave}' is approved"
+    if "load" in kinds:
+        return ApprovalError(told, hint="run `rollout plan`, then `rollout approve`")
+    hint = "`rollout rejects export FILE`, decide, `rollout rejects import FILE`: that makes the plan and approves it"
+    return ApprovalError(f"{told} of rows to send again", hint=hint)
 
 
 def _refuse_undecided(context: PhaseContext, plan: PlanRecord) -> None:
@@ -227,13 +249,15 @@ def _summary(
 ) -> LoadSummary:
     table = context.journal.accounting(plan.target, wave=plan.wave)
     with context.journal.transaction() as connection:
-        reasons = Plans(context.journal.project_id).reasons(connection, plan.plan_id)
+        overlay = overlay_of(connection, context.journal.project_id, plan.target, plan.wave)
+        told = reasons(connection, overlay) if overlay else {}
         waiting = Plans(context.journal.project_id).latest(connection, plan.target, ("proposed",), wave=plan.wave)
     if state == "already_applied":
         table = [_as_unchanged(line) for line in table]
     return LoadSummary(
         plan_id=plan.plan_id,
         plan_hash=plan.plan_hash,
+        kind=plan.kind,
         target=plan.target,
         wave=plan.wave,
         state=state,
@@ -241,7 +265,7 @@ def _summary(
         entities={line.entity: line for line in table},
         accounted=bool(table) and all(line.accounted for line in table),
         closed=bool(table) and all(line.closed for line in table),
-        reasons=reasons,
+        reasons=told,
         waits_for_approval=waiting.plan_id if waiting else None,
         rows=rows,
         seconds=round(seconds, 3),

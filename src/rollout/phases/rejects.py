@@ -86,6 +86,8 @@ class LeftOver:
     choices: tuple[Choice, ...]
     pending: RowDecision | None
     """What is decided and was not sent yet."""
+    is_undo: bool
+    """The outcome that is unknown is that of taking the row back."""
 
 
 class Queue:
@@ -106,20 +108,22 @@ class Queue:
         self._plans = Plans(context.journal.project_id)
         self._throttle = Throttle(context.journal, target.name, target.capabilities, time.sleep)
         self._paths = golden_paths(context)
+        self._undoing = {plan.plan_id for plan in overlay.over if plan.kind == "undo"}
 
     def lines(self, entity: str, *, skipped: bool = False) -> list[Line]:
         """The rows' newest lines; with those that people skipped, where asked."""
         states = (*LEFT_OVER, SKIPPED) if skipped else LEFT_OVER
-        undoing = {plan.plan_id for plan in self.overlay.over if plan.kind == "undo"}
         with self._context.journal.transaction() as connection:
             found = list(lines(connection, self.overlay, entity=entity, states=states))
         # What an undo could not put back is in its own report; only what became of a call is asked here.
-        return [line for line in found if line.plan_id not in undoing or line.state in ("unknown", "intent")]
+        return [line for line in found if line.plan_id not in self._undoing or line.state in ("unknown", "intent")]
 
     def pending(self, entity: str, line: Line) -> RowDecision | None:
         """The newest decision about a row, as long as no plan has carried it out."""
         decision = self.repairs.of(entity).get(line.migration_key)
-        return decision if decision and decision.plan_id == line.plan_id and line.state != SKIPPED else None
+        if decision is None or decision.plan_id != line.plan_id:
+            return None
+        return decision if line.state != SKIPPED or decision.action is Choice.RETRY else None
 
     def rows(self, entity: str, found: Sequence[Line]) -> Iterator[LeftOver]:
         """The rows of these lines with their values on both sides."""
@@ -161,6 +165,7 @@ class Queue:
             clashing=fields if Choice.KEEP_CRM in may and line.state == "conflict" else (),
             choices=may,
             pending=self.pending(entity, line),
+            is_undo=line.plan_id in self._undoing,
         )
 
     def _golden_values(self, entity: str, golden_keys: Sequence[str]) -> dict[str, dict[str, str | None]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from types import MappingProxyType
 
 from rollout.errors import DriftError
 from rollout.journal.leases import Lease
@@ -83,12 +84,17 @@ class Retry:
     Args:
         context: The phase's context.
         queue: The wave's, its decisions recorded.
+        resent: By entity the migration keys of rows whose outcome was unknown, and that a person wants sent again.
     """
 
-    def __init__(self, context: PhaseContext, queue: Queue) -> None:
+    def __init__(
+        self, context: PhaseContext, queue: Queue, resent: Mapping[str, Collection[str]] = MappingProxyType({})
+    ) -> None:
         self._context = context
         self._overlay = queue.overlay
         self.decided: dict[str, dict[str, RowDecision]] = {}
+        self.rows = 0
+        """Rows that it sends, or closes, as somebody decided."""
         self.unfinished = 0
         """Rows that no load has come to yet: nobody saw them in the queue."""
         self._wanted: dict[str, set[str]] = {}
@@ -100,15 +106,13 @@ class Retry:
             }
             self.decided[entity] = pending
             self._wanted[entity] = {decision.golden_key for decision in pending.values()}
+            self.rows += len(pending)
             with context.journal.transaction() as connection:
                 for line in lines(connection, queue.overlay, entity=entity, states=UNFINISHED):
+                    is_resent = line.migration_key in resent.get(entity, ())
                     self._wanted[entity].add(line.golden_key)
-                    self.unfinished += line.state == "none"
-
-    @property
-    def rows(self) -> int:
-        """Rows that it sends, or closes as somebody decided."""
-        return sum(len(decisions) for decisions in self.decided.values())
+                    self.rows += is_resent
+                    self.unfinished += line.state == "none" and not is_resent
 
     def plan(self, lease: Lease) -> PlanSummary:
         """Make the plan, under the target's lease.
