@@ -60,6 +60,8 @@ class AdoptionFinder:
         self._throttle = throttle
         self._entity = entity
         self._keys = adoption_keys(context.project.spec, entity)
+        self.calls = 0
+        """Calls made so far, about: of pages only the target knows how many records they hold."""
 
     def find(
         self,
@@ -92,8 +94,12 @@ class AdoptionFinder:
                 claims.setdefault(golden_key, set()).update(ids)
         return pair(self._not_loaded(claims))
 
-    def _is_empty(self) -> bool:
+    def _wait(self) -> None:
         self._throttle.wait()
+        self.calls += 1
+
+    def _is_empty(self) -> bool:
+        self._wait()
         return not self._target.count(self._entity)
 
     def _lacking(self, wave: str) -> bool:
@@ -118,12 +124,12 @@ class AdoptionFinder:
         return index
 
     def _records(self) -> Iterator[TargetRecord]:
-        self._throttle.wait()
+        self._wait()
         for number, record in enumerate(self._target.read_all(self._entity), 1):
             if record.migration_key is None:
                 yield record
             if number % self._target.capabilities.max_read_keys == 0:
-                self._throttle.wait()
+                self._wait()
 
     def _claims(
         self,

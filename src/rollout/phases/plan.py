@@ -150,7 +150,7 @@ def _make_plan(context: PhaseContext, inputs: dict[str, Any], draft: _Draft, lea
         name: {action.value: getattr(plan, action.value) for action in LOADING} for name, plan in entities.items()
     }
     call_s = sum(planner.call_s) / len(planner.call_s) if planner.call_s else 0.0
-    cost = estimated(counts, pace(context, target_name, target, call_s=call_s), reads=len(planner.call_s))
+    cost = estimated(counts, pace(context, target_name, target, call_s=call_s), planning_calls=planner.calls)
     summary = PlanSummary(
         plan_id=plan_id,
         plan_hash=plan_hash.hexdigest(),
@@ -163,7 +163,7 @@ def _make_plan(context: PhaseContext, inputs: dict[str, Any], draft: _Draft, lea
         estimate_basis=cost["basis"],
         undo_calls=cost["undo_calls"],
         undo_estimate_s=cost["undo_seconds"],
-        limits=tuple(limits(context, target_name, target, kind, cost)),
+        limits=tuple(limits(context, target_name, target, kind, cost, made=planner.calls)),
         file=file.relative,
         is_kept=kind != "delta" or not _is_no_news(context, plan_id, target_name, wave, entities),
     )

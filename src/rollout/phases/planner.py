@@ -76,7 +76,13 @@ class Planner:
         """Target ids of the records that this plan adopts: children are compared with them."""
         self._waits: Counter[str] = Counter()
         self.call_s: list[float] = []
-        """What reading calls took."""
+        """What reading calls by key took."""
+        self._other_calls = 0
+
+    @property
+    def calls(self) -> int:
+        """Calls made of the target so far."""
+        return len(self.call_s) + self._other_calls
 
     def plan_entity(self, entity: str, add: PlanWriter) -> EntityPlan:
         """Plan every golden record of an entity."""
@@ -114,6 +120,7 @@ class Planner:
             return [with_parents(record.values, parents, parent_ids) for record, parents in rows]
 
         adoptions = finder.find(self._wave, self._golden(entity), ours)
+        self._other_calls += finder.calls
         adoptions = decided_adoptions(adoptions, self._repairs.of(entity).values())
         keys = self._keys(entity, sorted(adoptions.found))
         self._adopted |= {Reference(entity, keys[golden]): found for golden, found in adoptions.found.items()}
@@ -214,6 +221,7 @@ class Planner:
         records: dict[str, TargetRecord] = {}
         for start in range(0, len(wanted), size):
             self._throttle.wait()
+            self._other_calls += 1
             records.update(self._target.read_by_ids(entity, [found for _, found in wanted[start : start + size]]))
         return {golden: records[found] for golden, found in wanted if found in records}
 

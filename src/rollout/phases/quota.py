@@ -47,10 +47,10 @@ def _measured(context: PhaseContext, target_name: str) -> float | None:
     return float(run.summary["rows_per_s"]) or None
 
 
-def estimated(counts: Counts, reckoned: Pace, *, reads: int) -> dict[str, Any]:
-    """What a plan that loads keeps as its ``estimate``; ``reads`` are the calls that planning took."""
+def estimated(counts: Counts, reckoned: Pace, *, planning_calls: int) -> dict[str, Any]:
+    """What a plan that loads keeps as its ``estimate``, with the calls that planning took."""
     load, undo = load_cost(counts, reckoned), undo_cost(counts, reckoned)
-    return {**as_stored(load), "undo_calls": undo.calls, "undo_seconds": undo.seconds, "planning_calls": reads}
+    return {**as_stored(load), "undo_calls": undo.calls, "undo_seconds": undo.seconds, "planning_calls": planning_calls}
 
 
 def as_stored(cost: Estimate) -> dict[str, Any]:
@@ -59,7 +59,13 @@ def as_stored(cost: Estimate) -> dict[str, Any]:
 
 
 def limits(
-    context: PhaseContext, target_name: str, target: TargetConnector, plan_kind: str, estimate: Mapping[str, Any]
+    context: PhaseContext,
+    target_name: str,
+    target: TargetConnector,
+    plan_kind: str,
+    estimate: Mapping[str, Any],
+    *,
+    made: int = 0,
 ) -> list[str]:
     """What a plan cannot keep to, in words with the figures; empty: it can be carried out and be taken back.
 
@@ -69,14 +75,15 @@ def limits(
         target: Its connector.
         plan_kind: The plan's.
         estimate: As plans keep it.
+        made: Calls made today that the journal does not know of yet.
     """
     spec = context.project.spec
     undo_window_h = float(spec.retention.undo_window_h)
     settings = spec.targets[target_name]
     if plan_kind in TAKING_BACK:
-        allowed = _allowance(context, target_name, settings, target, window_h=undo_window_h)
+        allowed = _allowance(context, target_name, settings, target, window_h=undo_window_h, made=made)
         return exceeded("taking it back", estimate["calls"], estimate["seconds"], allowed)
-    allowed = _allowance(context, target_name, settings, target, window_h=settings.window_h)
+    allowed = _allowance(context, target_name, settings, target, window_h=settings.window_h, made=made)
     told = exceeded("the load", estimate["calls"], estimate["seconds"], allowed)
     # The undo window begins when the load is done, and has days of its own.
     to_undo = Allowance(window_h=undo_window_h, daily_calls=allowed.daily_calls)
@@ -110,6 +117,7 @@ def _allowance(
     target: TargetConnector,
     *,
     window_h: float | None,
+    made: int,
 ) -> Allowance:
     given = [limit for limit in (settings.daily_calls, target.capabilities.daily_calls) if limit is not None]
     if not given:
@@ -121,7 +129,7 @@ def _allowance(
     return Allowance(
         window_h=window_h,
         daily_calls=min(given),
-        used_today=used,
+        used_today=used + made,
         day_left_h=(ends_at - now).total_seconds() / HOUR_S,
     )
 

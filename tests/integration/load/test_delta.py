@@ -8,7 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from rollout.errors import ApprovalError, ConfigError
+from rollout.journal import crosswalk, row_decisions
 from rollout.journal.plans import Plans
+from rollout.journal.row_decisions import RowDecision
+from rollout.model.choice import Choice
 from rollout.phases.delta import run_delta
 from tests.integration.load._projects import with_rules
 
@@ -166,3 +169,55 @@ def test_a_plan_takes_the_place_of_those_its_rows_disregard(loaded):
         newer = plans.create(connection, target="test", wave="all", key_id="k", kind="undo")
         plans.supersede_older(connection, newer, "test", "all", kind="undo")
     assert (state(delta), state(begun)) == ("proposed", "loading")
+
+
+def decide(bench, name, choices):
+    """Record what a person decided about fields of an account, as the queue of rejects does."""
+    journal = bench.context.journal
+    golden = f"s:{name.removeprefix('Company ')}"
+    with journal.transaction() as connection:
+        key = crosswalk.keys(connection, "tiny", "account", [golden])[golden]
+        plan = Plans("tiny").latest_begun(connection, "test", wave="all")
+        decision = RowDecision("account", key, golden, plan.plan_id, next(iter(choices.values())), by_field=choices)
+    sealer = journal.new_data_key()
+    sealed = sealer.seal(decision.details(), row_decisions.place("account", key))
+    with journal.transaction() as connection:
+        row_decisions.record(
+            connection,
+            "tiny",
+            "test",
+            [(decision, sealed)],
+            key_id=sealer.key_id,
+            person="tester",
+            reason="as told",
+            at=bench.context.clock(),
+        )
+
+
+@pytest.mark.parametrize(
+    ("choice", "stays", "planned"),
+    [(Choice.KEEP_CRM, "typed", {"learn": 1, "update": 0}), (Choice.USE_LEGACY, "newer", {"learn": 0, "update": 1})],
+)
+def test_a_decision_that_was_not_carried_out_holds_while_both_sides_are_as_seen(loaded, choice, stays, planned):
+    loaded.edit("Company 1", note="typed")
+    loaded.golden(changed(s1={"note": "newer"}), CONTACTS)
+    delta_and_load(loaded)
+    decide(loaded, "Company 1", {"note": choice})
+    summary, _ = delta_and_load(loaded)
+    account = summary.plans[0].entities["account"]
+    assert {name: getattr(account, name) for name in planned} == planned
+    assert (account.conflict, sum(account.overwrites.values())) == (0, planned["update"])
+    assert loaded.records()["Company 1"].values["note"] == stays
+    assert run_delta(loaded.context).plans == (), "the same conflict does not come back"
+    loaded.edit("Company 1", note="typed later")
+    loaded.golden(changed(s1={"note": "newest"}), CONTACTS)
+    assert run_delta(loaded.context).plans[0].entities["account"].conflict == 1, "another one does"
+
+
+def test_a_decision_about_other_values_decides_nothing(loaded):
+    loaded.edit("Company 1", note="typed")
+    loaded.golden(changed(s1={"note": "newer"}), CONTACTS)
+    delta_and_load(loaded)
+    decide(loaded, "Company 1", {"note": Choice.USE_LEGACY})
+    loaded.edit("Company 1", note="typed since")
+    assert run_delta(loaded.context).plans[0].entities["account"].conflict == 1
