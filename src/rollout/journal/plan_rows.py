@@ -44,7 +44,8 @@ SELECT p.ordinal, p.migration_key, p.golden_key, p.action, p.reason_code, p.dige
   coalesce(known.attempt, 0), known.taken
 FROM plan_row p LEFT JOIN LATERAL (
   SELECT max(s.attempt) AS attempt, bool_or(s.state NOT IN ('retried', 'waiting')) AS taken FROM row_state s
-  WHERE s.plan_id = p.plan_id AND s.entity = p.entity AND s.migration_key = p.migration_key) known ON true
+  WHERE s.plan_id = p.plan_id AND s.entity = p.entity AND s.migration_key = p.migration_key AND s.step > 0
+) known ON true
 WHERE p.plan_id = %s AND p.entity = %s AND p.ordinal > %s ORDER BY p.ordinal LIMIT %s
 """
 
@@ -146,7 +147,7 @@ class PlanRows:
         """Which share of the rows that a plan writes has no closed outcome yet."""
         query = text(f"""
             SELECT count(*) FILTER (WHERE NOT EXISTS (
-                SELECT 1 FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity
+                SELECT 1 FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity AND s.step > 0
                   AND s.migration_key = p.migration_key
                   AND s.state NOT IN ('intent', 'unknown', 'waiting', 'retried')))::float / greatest(count(*), 1)
             FROM plan_row p WHERE p.plan_id = :plan AND p.action NOT IN ({_QUIET})
@@ -158,7 +159,7 @@ class PlanRows:
         query = text("""
             SELECT EXISTS (
               SELECT 1 FROM plan_row p WHERE p.plan_id = :plan AND NOT EXISTS (
-                SELECT 1 FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity
+                SELECT 1 FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity AND s.step > 0
                   AND s.migration_key = p.migration_key
                   AND s.state NOT IN ('intent', 'unknown', 'waiting', 'retried')))
             OR EXISTS (

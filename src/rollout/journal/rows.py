@@ -16,6 +16,8 @@ from rollout.errors import Fatal
 from rollout.journal import schema
 from rollout.journal.engine import ANY_TEXT, TEXT_ARRAY, analyze, driver_cursor, texts
 
+PARTING = 0
+"""Of an undo: where references within a cycle are cleared, so that its records can be deleted one after the other."""
 STEP = 1
 """Where a row's record is written as far as it goes."""
 SECOND_STEP = 2
@@ -70,6 +72,10 @@ class RowStates:
         self.entity = entity
         self.step = step
         self._run_id = run_id
+
+    def of_step(self, step: int) -> RowStates:
+        """The same rows in another step."""
+        return RowStates(self.plan_id, self.entity, self._run_id, step)
 
     def intend(self, connection: Connection, intents: Sequence[Intent]) -> int:
         """Journal a batch's intents; answers the batch's number. The caller commits before it calls the target."""
@@ -153,6 +159,28 @@ class RowStates:
         )
         return [OpenLine(row.migration_key, row.attempt, float(row.elapsed_s), row.target_id) for row in rows]
 
+    def waiting(self, connection: Connection) -> dict[str, int]:
+        """Rows that wait, with the attempts there have been."""
+        rows = connection.execute(
+            text(
+                "SELECT migration_key, max(attempt) AS attempt FROM row_state"
+                " WHERE plan_id = :plan AND entity = :entity AND step = :step GROUP BY migration_key"
+                " HAVING bool_or(state = 'waiting') AND NOT bool_or(state NOT IN ('waiting', 'retried'))"
+                " ORDER BY migration_key"
+            ),
+            {"plan": self.plan_id, "entity": self.entity, "step": self.step},
+        )
+        return {row.migration_key: row.attempt for row in rows}
+
+    def undone(self, connection: Connection, migration_keys: Sequence[str]) -> set[str]:
+        """Of these rows those that this step took back as a whole."""
+        rows = driver_cursor(connection).execute(
+            "SELECT migration_key FROM row_state WHERE plan_id = %s AND entity = %s AND step = %s"
+            f" AND migration_key = {ANY_TEXT} AND state = 'undone' AND reason_code IS NULL",
+            (self.plan_id, self.entity, self.step, texts(migration_keys)),
+        )
+        return {key for (key,) in cast("list[tuple[str]]", rows.fetchall())}
+
     def drifted(self, connection: Connection) -> int:
         """Rows in conflict that the plan did not plan as conflicts."""
         rows: int = connection.execute(
@@ -234,7 +262,7 @@ def still_to_delete(connection: Connection, plan_id: str, migration_keys: Sequen
     rows = driver_cursor(connection).execute(
         "SELECT p.migration_key FROM plan_row p WHERE p.plan_id = %s AND p.action = 'delete'"
         f" AND p.migration_key = {ANY_TEXT} AND NOT EXISTS ("
-        "SELECT FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity"
+        "SELECT FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity AND s.step > 0"
         " AND s.migration_key = p.migration_key AND s.state NOT IN ('intent', 'unknown', 'waiting', 'retried'))",
         (plan_id, texts(migration_keys)),
     )

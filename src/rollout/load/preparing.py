@@ -1,6 +1,7 @@
 """From a plan's sealed rows to work on its way: payloads opened, parents' target ids put in place.
 
 In the second step a row is an update of the record that the first one left: it sets the references that had to wait.
+Before an undo deletes records of a cycle it clears these references again.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from rollout.journal import crosswalk
 from rollout.journal.plans import Plans, StoredRow
-from rollout.journal.rows import SECOND_STEP, OpenLine
+from rollout.journal.rows import PARTING, SECOND_STEP, OpenLine
 from rollout.load.machine import Decision, RowState
 from rollout.load.plan import Action, PlannedRow, Reference
 from rollout.load.work import LoadScope, Work, row_place
@@ -109,7 +110,35 @@ class Preparer:
     def _opened(self, rows: Sequence[StoredRow]) -> list[tuple[StoredRow, PlannedRow]]:
         """The rows as this step has them; those that it has nothing to do for are left out."""
         opened = [(stored, self._unseal(stored)) for stored in rows]
-        return self._completing(opened) if self._scope.states.step == SECOND_STEP else opened
+        step, deferred = self._scope.states.step, self._scope.deferred
+        if step == SECOND_STEP:
+            return self._completing(opened)
+        if step == PARTING:
+            return self._parting(opened)
+        return self._parted(opened) if deferred and any(row.action is Action.DELETE for _, row in opened) else opened
+
+    def _parting(self, opened: Sequence[tuple[StoredRow, PlannedRow]]) -> list[tuple[StoredRow, PlannedRow]]:
+        """Rows to be deleted, as updates that clear their references."""
+        scope = self._scope
+        with scope.journal.transaction() as connection:
+            parted = scope.states.undone(connection, [row.migration_key for _, row in opened])
+        rows = [
+            (stored, parting(row, scope.deferred))
+            for stored, row in opened
+            if row.action is Action.DELETE and row.migration_key not in parted
+        ]
+        return [(stored, row) for stored, row in rows if row.new]
+
+    def _parted(self, opened: Sequence[tuple[StoredRow, PlannedRow]]) -> list[tuple[StoredRow, PlannedRow]]:
+        """Rows to be deleted, as they are once their references are cleared."""
+        scope, cleared = self._scope, dict.fromkeys(self._scope.deferred)
+        with scope.journal.transaction() as connection:
+            keys = [row.migration_key for _, row in opened]
+            parted = scope.states.of_step(PARTING).undone(connection, keys)
+        return [
+            (stored, row._replace(old={**row.old, **cleared}) if row.migration_key in parted else row)
+            for stored, row in opened
+        ]
 
     def _completing(self, opened: Sequence[tuple[StoredRow, PlannedRow]]) -> list[tuple[StoredRow, PlannedRow]]:
         scope = self._scope
@@ -143,4 +172,18 @@ def completion(row: PlannedRow, target_id: str | None) -> PlannedRow:
         references=row.deferred,
         target_id=row.target_id or target_id,
         base={name: row.base.get(name) for name in row.deferred},
+    )
+
+
+def parting(row: PlannedRow, deferred: Sequence[str]) -> PlannedRow:
+    """What clears the references of a record that is to be deleted, so that those it refers to can be as well."""
+    held = {name: value for name in deferred if (value := row.old.get(name)) is not None}
+    return PlannedRow(
+        row.migration_key,
+        row.golden_key,
+        Action.RESTORE,
+        new=dict.fromkeys(held),
+        old=held,
+        base=dict.fromkeys(held),
+        target_id=row.target_id,
     )

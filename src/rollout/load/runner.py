@@ -6,12 +6,13 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import TypeVar
 
 from rollout.errors import DriftError, RolloutError
 from rollout.journal import second_step
 from rollout.journal.plans import Plans, StoredRow
-from rollout.journal.rows import SECOND_STEP, OpenLine
+from rollout.journal.rows import PARTING, SECOND_STEP, OpenLine
 from rollout.load.machine import RowState
 from rollout.load.sending import Sender
 from rollout.load.work import LoadScope
@@ -50,26 +51,76 @@ class EntityLoad:
         scope = self._scope
         with scope.journal.transaction() as connection:
             begun = self._plans.has_lines(connection, scope.plan.plan_id, scope.entity)
-            lines = scope.states.open_lines(connection)
-        open_batches: Iterator[Sequence[OpenLine]] = (
-            lines[start : start + self._batch_rows] for start in range(0, len(lines), self._batch_rows)
-        )
-        self._run_batches(self._sender.resume, open_batches)
+        self._resume()
+        self._apply(self._fresh_batches(begun=begun))
+        self._advance = _nobody_watches
+        while self.states[RowState.WAITING] and (self._take_up_waiting() or self._part()):
+            pass
+
+    def release(self) -> bool:
+        """Decide what is still open by looking once more, and take up the rows that wait; whether any went through.
+
+        For after the other entities: what a row waits for may have come about since.
+        """
+        unknown = self.states.pop(RowState.UNKNOWN, 0)
+        settled = bool(unknown) and self._resume() > self.states[RowState.UNKNOWN]
+        return self._take_up_waiting() or settled
+
+    def _part(self) -> bool:
+        """Clear the references of records that are to be deleted and wait for each other; whether any was."""
+        scope = self._scope
+        if not scope.deferred or scope.plan.kind != "undo":
+            return False
+        parting = replace(scope, states=scope.states.of_step(PARTING))
+        sender, states = Sender(parting), list[RowState]()
+        with scope.journal.transaction() as connection:
+            lines = parting.states.open_lines(connection)
+        for open_batch in self._batches(lines):
+            states += sender.resume(open_batch)
+        for batch in self._batches(self._waiting_rows()):
+            states += sender.apply(batch)
+        sender.finish()
+        return RowState.UNDONE in states
+
+    def _resume(self) -> int:
+        """Decide open lines; how many there were."""
+        with self._scope.journal.transaction() as connection:
+            lines = self._scope.states.open_lines(connection)
+        self._run_batches(self._sender.resume, self._batches(lines))
+        return len(lines)
+
+    def _apply(self, batches: Iterator[Sequence[StoredRow]]) -> None:
         try:
-            self._run_batches(self._sender.apply, self._fresh_batches(begun=begun))
+            self._run_batches(self._sender.apply, batches)
         except BaseException:
             with contextlib.suppress(RolloutError):  # the first error is the one to tell; what stays open is probed
                 self._sender.finish()
             raise
         self._sender.finish()
 
+    def _take_up_waiting(self) -> bool:
+        rows = self._waiting_rows()
+        self.states.pop(RowState.WAITING, None)
+        done = self.states.total()
+        self._apply(self._batches(rows))
+        return self.states.total() - self.states[RowState.WAITING] > done
+
+    def _waiting_rows(self) -> list[StoredRow]:
+        scope = self._scope
+        with scope.journal.transaction() as connection:
+            attempts = scope.states.waiting(connection)
+            rows = self._plans.rows_by_key(connection, scope.plan.plan_id, scope.entity, list(attempts))
+        return sorted(row._replace(attempt=attempts[key]) for key, row in rows.items())
+
+    def _batches(self, given: Sequence[T]) -> Iterator[Sequence[T]]:
+        return (given[start : start + self._batch_rows] for start in range(0, len(given), self._batch_rows))
+
     def _fresh_batches(self, *, begun: bool) -> Iterator[Sequence[StoredRow]]:
         after: int | None = -1
         page_rows = self._batch_rows * self._concurrency * 2
         while after is not None:
             page, after = self._page(after, page_rows, begun=begun)
-            for start in range(0, len(page), self._batch_rows):
-                yield page[start : start + self._batch_rows]
+            yield from self._batches(page)
 
     def _page(self, after: int, limit: int, *, begun: bool) -> tuple[list[StoredRow], int | None]:
         scope = self._scope
@@ -109,3 +160,14 @@ class EntityLoad:
                 where=self._scope.entity,
                 hint="somebody changed the target since the plan: make a new plan with `rollout plan`",
             )
+
+
+def release(loads: Sequence[EntityLoad]) -> None:
+    """Take up the rows that wait, as long as that lets others go."""
+    while any(load.states[RowState.WAITING] for load in loads):
+        if not sum(load.release() for load in loads):
+            return
+
+
+def _nobody_watches(_: int) -> None:
+    """In place of a progress display that is over."""

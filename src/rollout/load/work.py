@@ -50,6 +50,8 @@ class LoadScope:
     max_attempts: int = 5
     links: LinkReader | None = None
     """Tells who refers to a record; None: the target cannot."""
+    deferred: tuple[str, ...] = ()
+    """Reference fields of the entity that a load sets in its second step."""
     own_login: str | None = None
     """Who we are in the target, as it says who changed a record; None: it does not tell."""
 

@@ -6,7 +6,7 @@ import time
 
 from rollout.journal.leases import Lease, Throttle
 from rollout.journal.plans import PlanRecord, Plans
-from rollout.journal.rows import SECOND_STEP, STEP, RowStates, reopen_batches
+from rollout.journal.rows import PARTING, SECOND_STEP, STEP, RowStates, reopen_batches
 from rollout.load.machine import RowState
 from rollout.load.sending import Sender
 from rollout.load.work import LoadScope
@@ -45,6 +45,7 @@ def load_scope(
         sleep=time.sleep,
         max_attempts=max_attempts,
         links=link_reader(target),
+        deferred=context.project.spec.deferred(entity) if entity in context.project.spec.entities else (),
         own_login=own_login(context, plan.target),
     )
 
@@ -73,7 +74,7 @@ def settle_open_lines(
 def _settle(context: PhaseContext, plan: PlanRecord, entity: str, target: TargetConnector, lease: Lease) -> int:
     states: list[RowState] = []
     with context.journal.running("settle", entity=entity, wave=plan.wave) as run:
-        for step in (STEP, SECOND_STEP):
+        for step in (PARTING, STEP, SECOND_STEP):
             scope = load_scope(context, plan, entity, target, lease=lease, run_id=run.run_id, step=step)
             with context.journal.transaction() as connection:
                 lines = scope.states.open_lines(connection)

@@ -8,6 +8,7 @@ from typing import Any
 from rollout.errors import ConfigError
 from rollout.journal.crypto import Sealer
 from rollout.journal.history import HistoryLine, history_lines
+from rollout.journal.rows import PARTING
 from rollout.journal.store import Journal
 from rollout.load.machine import RowState
 from rollout.load.plan import Action, PlannedRow
@@ -85,7 +86,8 @@ class Histories:
 
 def _deed(line: HistoryLine) -> Deed:
     if line.state == RowState.UNDONE:
-        return Deed.ENDED if line.action in _ENDING else Deed.RESTORED
+        # Before it deletes records of a cycle, an undo clears the references between them.
+        return Deed.ENDED if line.action in _ENDING and line.step != PARTING else Deed.RESTORED
     if line.step > 1:
         return Deed.UPDATED
     return {RowState.CREATED: Deed.CREATED, RowState.ADOPTED: Deed.ADOPTED}.get(RowState(line.state), Deed.UPDATED)

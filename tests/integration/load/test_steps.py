@@ -10,7 +10,10 @@ from sqlalchemy import text
 from rollout.connectors.memory import MemoryFault, MemoryField
 from rollout.errors import Fatal
 from rollout.load import looking, sending
+from rollout.load.plan import Action, PlannedRow
 from rollout.project.spec import ProjectSpec
+
+from ._rows import carry_out, lines, make_plan
 
 # Made-up groups of companies: 1 belongs to 0, 2 to 1, and 3 and 4 to each other.
 GROUP = {
@@ -181,4 +184,59 @@ def test_a_row_whose_parent_was_refused_waits_in_the_second_step(family):
     bench.golden(GROUP, PEOPLE)
     summary = bench.plan_and_load()
     assert (summary.entities["account"].created, summary.closed) == (1, True)
+    assert parents(bench) == EXPECTED
+
+
+def deletions(bench, entity):
+    return [
+        PlannedRow(r.migration_key, r.migration_key, Action.DELETE, old=r.values, target_id=r.target_id)
+        for r in bench.records(entity).values()
+    ]
+
+
+def undo_all(bench):
+    return make_plan(bench, {"contact": deletions(bench, "contact"), "account": deletions(bench, "account")})
+
+
+def test_records_that_refer_to_each_other_can_be_taken_back(family):
+    bench = family()
+    bench.golden({**GROUP, "s:1": {**GROUP["s:1"], "main_contact": "c:1"}}, PEOPLE)
+    bench.plan_and_load()
+    plan = undo_all(bench)
+    carry_out(bench, plan, batch_rows=2)
+    carry_out(bench, plan, batch_rows=2)
+    assert not bench.records()
+    assert not bench.records("contact")
+    assert set(lines(bench, plan).values()) == {("undone", None)}
+
+
+@pytest.mark.parametrize("fault", list(MemoryFault))
+def test_a_fault_while_records_are_parted_costs_nothing(family, fault):
+    bench = family()
+    bench.golden(GROUP)
+    bench.plan_and_load()
+    plan, write = undo_all(bench), bench.crm.write
+
+    def fail_once(entity, rows):
+        if any("parent" in row.values for row in rows):
+            bench.crm.write = write
+            bench.crm.fail_next(fault)
+        return write(entity, rows)
+
+    bench.crm.write = fail_once
+    carry_out(bench, plan)
+    assert not bench.records()
+
+
+def test_of_a_cycle_people_s_link_keeps_what_it_leads_to_and_the_next_load_joins_it_again(family):
+    bench = family()
+    bench.golden(GROUP)
+    bench.plan_and_load()
+    plan = undo_all(bench)
+    bench.crm.add("contact", {"name": "Theirs", "account": bench.records()["Company 3"].target_id}, user="sales")
+    carry_out(bench, plan)
+    assert {row[1] for row in lines(bench, plan).values() if row[0] == "kept"} == {"linked_since"}
+    assert "Company 3" in bench.records()
+    bench.golden(GROUP)
+    bench.plan_and_load()
     assert parents(bench) == EXPECTED
