@@ -115,6 +115,14 @@ def written_at(connection: Connection, project_id: str, plan_ids: Sequence[str])
     return {row.plan_id: (row.wave, row.written_at) for row in rows}
 
 
+def retire(connection: Connection, plan_ids: Sequence[str]) -> None:
+    """What these plans applied is being taken back: none of them counts as applied any more."""
+    connection.execute(
+        text("UPDATE plan SET state = 'superseded' WHERE plan_id = ANY(:plans) AND state = 'applied'"),
+        {"plans": list(plan_ids)},
+    )
+
+
 def remove_rows(connection: Connection, plan_id: str, entity: str, migration_keys: Sequence[str]) -> None:
     """Take rows out of a draft."""
     connection.execute(

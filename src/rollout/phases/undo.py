@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from rollout.errors import ApprovalError, ConfigError, DriftError
-from rollout.journal.history import count_undone
+from rollout.journal.history import count_undone, retire
 from rollout.journal.leases import Lease
 from rollout.journal.plans import ApprovalRecord, PlanRecord, Plans
 from rollout.journal.rows import rows_written
@@ -160,6 +160,7 @@ def _apply(
     with journal.transaction() as connection:
         plans.move(connection, plan.plan_id, "loading", before=("approved", "loading"))
         plans.supersede_loads(connection, plan.plan_id, plan.target, plan.wave)
+        retire(connection, plan.scope["plans"])
     rows, waiting = 0, -1
     while True:
         # What refers to each other within an entity goes level by level: what still waits comes round once more.

@@ -86,6 +86,7 @@ DEFAULT_CRITERIA: Mapping[str, tuple[Criterion, ...]] = MappingProxyType(
             Criterion(metric="requests", comparison=Comparison.AT_LEAST, threshold=500),
             Criterion(metric="stored_share", comparison=Comparison.EQUAL, threshold=1, min_evidence=20),
         ),
+        "undo": (Criterion(metric="undo_left", comparison=Comparison.EQUAL, threshold=0),),
         "sync_check": tuple(
             Criterion(metric=metric, comparison=Comparison.EQUAL, threshold=0)
             for metric in ("sync_missing", "sync_extra", "sync_different", "sync_late")
@@ -103,8 +104,6 @@ def criteria(spec: ProjectSpec, gate: str, *, control_totals: int = 0) -> tuple[
     """
     if gate in spec.gates:
         return spec.gates[gate].criteria
-    if gate == "undo":
-        return _undo_criteria(spec)
     asked = DEFAULT_CRITERIA[gate]
     if not any(entity.references for entity in spec.entities.values()):
         asked = tuple(criterion for criterion in asked if criterion.metric != "relations_broken")
@@ -113,15 +112,9 @@ def criteria(spec: ProjectSpec, gate: str, *, control_totals: int = 0) -> tuple[
     if gate == "verify":
         limit = spec.verify.max_wrong_share
         asked += (Criterion(metric="sample_wrong_bound", comparison=Comparison.AT_MOST, threshold=limit),)
+    if gate == "undo":
+        window_h = float(spec.retention.undo_window_h)
+        asked += (Criterion(metric="undo_hours", comparison=Comparison.AT_MOST, threshold=window_h),)
     if gate in ("layer", "verify") and control_totals:
         asked += (Criterion(metric="control_totals_off", comparison=Comparison.EQUAL, threshold=0),)
     return asked
-
-
-def _undo_criteria(spec: ProjectSpec) -> tuple[Criterion, ...]:
-    """A rehearsed undo leaves nothing, and fits the window."""
-    window_h = float(spec.retention.undo_window_h)
-    return (
-        Criterion(metric="undo_hours", comparison=Comparison.AT_MOST, threshold=window_h),
-        Criterion(metric="undo_left", comparison=Comparison.EQUAL, threshold=0),
-    )
