@@ -106,6 +106,11 @@ class EntitySpec(Frozen):
     def _consistent(self) -> Self:
         if self.title_field not in self.fields:
             raise ValueError(f"title_field '{self.title_field}' is not a field")
+        named = {*self.ownership, *(name for fields in self.adopt_by for name in fields)}
+        if stray := sorted(named - set(self.fields)):
+            raise ValueError(f"adopt_by or ownership names what is not a field: {', '.join(stray)}")
+        if not all(self.adopt_by):
+            raise ValueError("a set of fields in adopt_by is empty")
         for name, spec in self.fields.items():
             if spec.type is FieldType.REFERENCE and not spec.references:
                 raise ValueError(f"field '{name}': a reference needs `references`")
