@@ -288,6 +288,17 @@ row_decision = Table(
     Index("ix_row_decision_row", "project_id", "target", "entity", "migration_key", "seq"),
 )
 
+# Source rows that a named person took out of the record they had been merged into: matching leaves them alone.
+kept_apart = Table(
+    "kept_apart",
+    metadata,
+    _text("project_id", primary_key=True),
+    _text("entity", primary_key=True),
+    _text("source_key", primary_key=True),
+    _text("plan_id"),
+    _at("at"),
+)
+
 lease = Table(
     "lease",
     metadata,

@@ -6,7 +6,7 @@ another row are ever looked at one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def _edges(
     edges = [pa.table({name: pa.array([], pa.int64()) for name in ("row", "hub", "key")})]
     findings: list[Finding] = []
     if spec.keys:
-        _fill_keys(connection, clean, fields, spec.keys, context)
+        _fill_keys(connection, clean, fields, spec, context)
     try:
         for number, key in enumerate(spec.keys):
             connection.execute(
@@ -139,18 +139,23 @@ def _fill_keys(
     connection: duckdb.DuckDBPyConnection,
     clean: Path,
     fields: Mapping[str, str],
-    keys: Sequence[MatchKey],
+    spec: MatchSpec,
     context: TransformContext,
 ) -> None:
+    keys, apart = spec.keys, pa.array(spec.apart, pa.string())
     columns = ", ".join(f"k{number} VARCHAR" for number in range(len(keys)))
     connection.execute(f"CREATE TEMP TABLE match_key (row BIGINT, {columns})")
     needed = sorted({fields[name] for key in keys for name in key.fields})
+    needed += ["_source_key"] if spec.apart else []
     start = 0
     for batch in pq.ParquetFile(clean).iter_batches(batch_size=_BATCH_ROWS, columns=needed):
         table = pa.Table.from_batches([batch])
         rows = pa.array(np.arange(start, start + table.num_rows, dtype=np.int64))
         start += table.num_rows
         texts = {f"k{number}": key_texts(table, key, fields, context) for number, key in enumerate(keys)}
+        if spec.apart:  # a row without keys agrees with no other
+            alone = pc.is_in(table["_source_key"].combine_chunks(), apart)
+            texts = {name: pc.if_else(alone, pa.scalar(None, pa.string()), text) for name, text in texts.items()}
         connection.register("key_batch", pa.table({"row": rows, **texts}))
         anything = " OR ".join(f"{name} IS NOT NULL" for name in texts)
         connection.execute(f"INSERT INTO match_key SELECT * FROM key_batch WHERE {anything}")  # noqa: S608

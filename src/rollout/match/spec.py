@@ -47,6 +47,11 @@ class MatchSpec(Frozen):
         default=True,
         description="Fields the golden record lacks are taken from the rows merged into it, best row first.",
     )
+    apart: tuple[str, ...] = Field(
+        default=(),
+        description="Source keys (`source:row key`) of rows that are never merged with others, whatever they agree on. "
+        "`rollout unmerge` keeps a list of its own, which counts as well.",
+    )
     max_cluster_rows: int = Field(
         default=50, ge=2, description="A larger cluster is not merged but reported: its key is not a key."
     )

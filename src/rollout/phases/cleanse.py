@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import computed_field
 
 from rollout.errors import ConfigError
+from rollout.journal.apart import apart
 from rollout.journal.leases import hold
 from rollout.journal.ledger import LedgerRow
 from rollout.mapping.spec import SourceSpec
@@ -62,7 +63,9 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
                 )
             raws[entity] = {source.name: read_source(context, entity, source) for source in spec.sources}
             parents = {name: (done[name], raws[name]) for name in set(spec.references.values())}
-            rules = entity_rules(project, entity)
+            with context.journal.transaction() as connection:
+                alone = apart(connection, context.journal.project_id, entity)
+            rules = entity_rules(project, entity, alone=alone)
             done[entity] = cleanse_entity(store, rules, raws[entity], parents, context.progress)
         for ordinal, (entity, result) in enumerate(done.items()):
             rows = ledger_rows(store, result)
@@ -74,18 +77,22 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
     return summary
 
 
-def entity_rules(project: Project, entity: str) -> EntityRules:
-    """Everything that decides what an entity's rows become, files loaded. Raises ConfigError naming file and line."""
+def entity_rules(project: Project, entity: str, *, alone: Sequence[str] = ()) -> EntityRules:
+    """Everything that decides what an entity's rows become, files loaded. Raises ConfigError naming file and line.
+
+    ``alone`` are rows that people took out of the records they had been merged into, besides those of the project.
+    """
     spec = project.spec.entities[entity]
     mappings = {source.name: project.mappings[entity, source.name] for source in spec.sources}
+    match = project.spec.match.get(entity, MatchSpec())
     return EntityRules(
         name=entity,
         spec=spec,
         mappings=mappings,
-        match=project.spec.match.get(entity, MatchSpec()),
+        match=match.model_copy(update={"apart": (*match.apart, *alone)}),
         contexts={source.name: transform_context(project, entity, source) for source in spec.sources},
         waves=EntityWaves.of(project.spec.waves, entity),
-        digest=digest(code_version(), project.rules_digest(entity)),
+        digest=digest(code_version(), project.rules_digest(entity), *alone),
         chunk_rows=project.spec.cleanse.chunk_rows,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import rollout
 from rollout.connectors.base import Connector
+from rollout.journal.apart import apart
 from rollout.journal.crypto import canonical_json
 from rollout.phases.context import PhaseContext
 from rollout.project.resolve import names_a_secret
@@ -21,7 +22,15 @@ def source_inputs(context: PhaseContext) -> dict[str, Any]:
         for source in entity.sources:
             prints = context.source(source.system).fingerprint(source)
             sources[source.name] = {item.path: item.sha256 for item in prints}
-    return {"sources": sources, "rules": {name: context.project.rules_digest(name) for name in spec.entities}}
+    return {"sources": sources, "rules": {name: rules_digest(context, name) for name in spec.entities}}
+
+
+def rules_digest(context: PhaseContext, entity: str) -> str:
+    """The digest of an entity's rules, and of the rows that people took out of records they had been merged into."""
+    with context.journal.transaction() as connection:
+        alone = apart(connection, context.journal.project_id, entity)
+    declared = context.project.rules_digest(entity)
+    return hashlib.sha256(canonical_json([declared, *alone])).hexdigest() if alone else declared
 
 
 def plan_inputs(context: PhaseContext, target_name: str, target: Connector, wave: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Kinds of plans, and decisions about rows."""
+"""Kinds of plans, decisions about rows, and rows that are kept apart."""
 
 from __future__ import annotations
 
@@ -42,10 +42,20 @@ def upgrade() -> None:
         ["project_id", "target", "entity", "migration_key", "seq"],
         unique=False,
     )
+    op.create_table(
+        "kept_apart",
+        sa.Column("project_id", sa.Text(), nullable=False),
+        sa.Column("entity", sa.Text(), nullable=False),
+        sa.Column("source_key", sa.Text(), nullable=False),
+        sa.Column("plan_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("project_id", "entity", "source_key"),
+    )
 
 
 def downgrade() -> None:
     """Revert."""
+    op.drop_table("kept_apart")
     op.drop_table("row_decision")
     op.drop_column("plan", "scope")
     op.drop_column("plan", "kind")
