@@ -45,6 +45,7 @@ VERBS = {
     "sync": ("rollout.cli.sync", "Carry what changed in the systems around the CRM into it."),
     "health": ("rollout.cli.health", "See whether the CRM is well and the syncs keep up; tell people if not."),
     "sync-check": ("rollout.cli.sync_check", "Compare the CRM with its sources and with what was loaded."),
+    "retention": ("rollout.cli.retention", "Destroy what was kept to take loads back, once their time is over."),
     "monthly-report": ("rollout.cli.monthly_report", "Write the operation report of a month."),
     "demo": ("rollout.cli.demo", "Simulate months of operation on the testbed, with faults that must be found."),
     "export": ("rollout.cli.export", "Take out what people did in the CRM, or a copy for a day without it."),

@@ -6,7 +6,7 @@ import os
 import uuid
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, insert, select, text, update
 
 from rollout.errors import ConfigError
 from rollout.journal.crypto import KEY_BYTES, KeyRing, Sealer
@@ -61,3 +61,11 @@ class DataKeys:
                 hint="make a new plan with `rollout plan`",
             )
         return Sealer(key_id, self._ring.unwrap(row.wrapped, row.wrapped_by, key_id))
+
+    def destroy(self, connection: Connection, key_id: str, at: datetime) -> None:
+        """Delete the wrapped key: nothing that was sealed under it can be opened any more."""
+        connection.execute(
+            update(data_key)
+            .where(data_key.c.key_id == key_id, data_key.c.project_id == self._project_id, data_key.c.purpose != LEDGER)
+            .values(wrapped=None, destroyed_at=at)
+        )

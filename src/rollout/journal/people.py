@@ -50,11 +50,11 @@ def add(journal: Journal, name: str, *, replace: bool = False) -> str:
                 insert(person).values(project_id=journal.project_id, name=name, created_at=datetime.now(UTC), **values)
             )
         action = "people.code_replaced" if known else "people.added"
-        audit_trail.append(connection, journal.project_id, _os_user(), action, name, {})
+        audit_trail.append(connection, journal.project_id, os_user(), action, name, {})
     return code
 
 
-def _os_user() -> str:
+def os_user() -> str:
     """Who runs this process: the only person the journal can name before a code is checked."""
     try:
         return f"os:{getpass.getuser()}"
@@ -79,7 +79,7 @@ def revoke(journal: Journal, name: str) -> None:
         ).rowcount
         if not known:
             raise ConfigError(f"nobody is called '{name}' here", hint="see `rollout people list`")
-        audit_trail.append(connection, journal.project_id, _os_user(), "people.revoked", name, {})
+        audit_trail.append(connection, journal.project_id, os_user(), "people.revoked", name, {})
 
 
 def sign(journal: Journal, name: str, code: str, reason: str) -> None:
