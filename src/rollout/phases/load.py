@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ from rollout.journal.overlay import overlay_of, reasons
 from rollout.journal.plans import FORWARD, ApprovalRecord, PlanRecord, Plans
 from rollout.journal.rows import SECOND_STEP, STEP, rows_written
 from rollout.load.plan import PlanHash
-from rollout.load.runner import EntityLoad
+from rollout.load.runner import EntityLoad, release
 from rollout.model.base import Frozen
 from rollout.model.outcome import LOADED, Accounting
 from rollout.phases.context import PhaseContext, TargetConnector, chosen_entities, shown
@@ -28,7 +28,6 @@ from rollout.phases.quota import refuse_what_cannot_finish
 from rollout.phases.settle import load_scope, settle_open_lines
 from rollout.phases.status import require
 from rollout.phases.wave_order import refuse_unknown_wave
-from rollout.project.spec import TargetSpec
 
 LOADABLE = ("approved", "loading", "applied")
 """States of a plan that a load may be asked for."""
@@ -83,7 +82,7 @@ def run_load(
         LeaseHeld: Another load of this target is under way.
         Retryable: The target or the database cannot be reached; what was done is kept, run it again.
     """
-    target_name, target_spec, target = context.target("load")
+    target_name, _, target = context.target("load")
     journal, plans = context.journal, Plans(context.journal.project_id)
     order = chosen_entities(context, entities)
     if wave is not None:
@@ -106,16 +105,7 @@ def run_load(
                 plans.move(connection, plan.plan_id, "loading", before=("approved", "loading"))
             layers = LayerByLayer(context, plan, target, run.run_id)
             with quiet_watch(context, target_name) as watch:
-                rows = sum(
-                    _load_entity(context, plan, name, target, target_spec, lease=lease, run_id=run.run_id)
-                    for name in layers.entities(order)
-                ) + sum(
-                    _load_entity(
-                        context, plan, name, target, target_spec, lease=lease, run_id=run.run_id, step=SECOND_STEP
-                    )
-                    for name in plan.order
-                    if context.project.spec.deferred(name)
-                )
+                rows = _load_all(context, plan, layers.entities(order), target, lease, run.run_id)
             with journal.transaction() as connection:
                 rows_written(connection)
                 lease.assert_fence(connection)
@@ -211,37 +201,51 @@ def _refuse_altered(context: PhaseContext, plan: PlanRecord) -> None:
         )
 
 
+def _load_all(
+    context: PhaseContext,
+    plan: PlanRecord,
+    entities: Iterator[str],
+    target: TargetConnector,
+    lease: Lease,
+    run_id: str,
+) -> int:
+    """Both steps of the load; answers how many rows were decided."""
+
+    def load(name: str, step: int) -> EntityLoad:
+        return _load_entity(context, plan, name, target, lease=lease, run_id=run_id, step=step)
+
+    first = [load(name, STEP) for name in entities]
+    release(first)
+    deferring = [name for name in plan.order if context.project.spec.deferred(name)]
+    second = [load(name, SECOND_STEP) for name in deferring]
+    release(second)
+    return sum(done.states.total() for done in (*first, *second))
+
+
 def _load_entity(
     context: PhaseContext,
     plan: PlanRecord,
     entity: str,
     target: TargetConnector,
-    target_spec: TargetSpec,
     *,
     lease: Lease,
     run_id: str,
-    step: int = STEP,
-) -> int:
+    step: int,
+) -> EntityLoad:
+    settings = context.project.spec.targets[plan.target]
     planned = sum(plan.counts[entity].values()) if step == STEP else None
     with shown(context.progress, f"load {entity}", planned, "rows") as progress:
         load = EntityLoad(
             load_scope(
-                context,
-                plan,
-                entity,
-                target,
-                lease=lease,
-                run_id=run_id,
-                max_attempts=target_spec.max_attempts,
-                step=step,
+                context, plan, entity, target, lease=lease, run_id=run_id, max_attempts=settings.max_attempts, step=step
             ),
-            batch_rows=rows_a_call(target_spec, target.capabilities),
-            concurrency=calls_at_once(target_spec, target.capabilities),
-            max_conflict_share=target_spec.max_conflict_share,
+            batch_rows=rows_a_call(settings, target.capabilities),
+            concurrency=calls_at_once(settings, target.capabilities),
+            max_conflict_share=settings.max_conflict_share,
             advance=progress.advance,
         )
         load.run()
-    return load.states.total()
+    return load
 
 
 def _summary(
