@@ -232,6 +232,18 @@ class Plans(PlanRows):
         where = (*_of(target, wave), begun.is_not(None), schema.plan.c.kind.in_(["load", "delta"]))
         return self._one(connection, *where, order=(desc(begun),))
 
+    def is_loaded(self, connection: Connection, target: str, wave: str) -> bool:
+        """Whether a load or delta of a wave was begun, and no undo of it has begun since."""
+        query = text("""
+            SELECT EXISTS (
+              SELECT FROM plan p WHERE p.project_id = :project AND p.target = :target AND p.wave = :wave
+                AND p.kind = ANY(:covering) AND p.begun_at IS NOT NULL AND NOT EXISTS (
+                  SELECT FROM plan u WHERE u.project_id = p.project_id AND u.target = p.target AND u.kind = 'undo'
+                    AND u.begun_at IS NOT NULL AND u.scope -> 'plans' @> to_jsonb(p.plan_id)))
+        """)
+        where = {"project": self._project_id, "target": target, "wave": wave, "covering": list(COVERING)}
+        return bool(connection.execute(query, where).scalar_one())
+
     def _one(self, connection: Connection, *where: Any, order: Sequence[Any] = ()) -> PlanRecord | None:
         row = (
             connection.execute(

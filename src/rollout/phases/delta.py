@@ -13,7 +13,7 @@ from pydantic import Field
 
 from rollout.errors import ConfigError
 from rollout.journal.gone import GoneRecord, gone_records
-from rollout.journal.overlay import overlay_of
+from rollout.journal.plans import Plans
 from rollout.model.base import Frozen
 from rollout.phases.cleanse import run_cleanse
 from rollout.phases.context import PhaseContext
@@ -81,14 +81,11 @@ def run_delta(context: PhaseContext, *, wave: str | None = None) -> DeltaSummary
 
 
 def _loaded(context: PhaseContext, target_name: str) -> list[str]:
-    """The waves that are in the target, in order: a load of them was begun, and not taken back since."""
-    journal, names = context.journal, []
-    for wave in context.project.spec.waves:
-        with journal.transaction() as connection:
-            overlay = overlay_of(connection, journal.project_id, target_name, wave.name)
-        if overlay and not any(plan.kind == "undo" and "wave" in plan.scope for plan in overlay.over):
-            names.append(wave.name)
-    return names
+    """The waves that are in the target, in order."""
+    plans = Plans(context.journal.project_id)
+    with context.journal.transaction() as connection:
+        names = [wave.name for wave in context.project.spec.waves]
+        return [name for name in names if plans.is_loaded(connection, target_name, name)]
 
 
 def _cleanse_if_changed(context: PhaseContext) -> bool:

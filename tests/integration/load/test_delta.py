@@ -140,6 +140,20 @@ def test_only_waves_that_are_loaded_have_a_delta(bench):
         run_delta(bench.context, wave="nowhere")
 
 
+def test_a_wave_that_was_taken_back_has_none_until_it_is_loaded_again(loaded):
+    plans = Plans("tiny")
+    with loaded.context.journal.transaction() as connection:
+        base = plans.latest_begun(connection, "test", wave="all")
+        scope = {"wave": "all", "plans": [base.plan_id]}
+        undo = plans.create(connection, target="test", wave="all", key_id="k", kind="undo", scope=scope)
+        connection.execute(
+            text("UPDATE plan SET state = 'applied', begun_at = now() WHERE plan_id = :id"), {"id": undo}
+        )
+    assert run_delta(loaded.context).not_loaded == ("all",)
+    loaded.plan_and_load()
+    assert run_delta(loaded.context).up_to_date == ("all",)
+
+
 def test_a_plan_takes_the_place_of_those_its_rows_disregard(loaded):
     def made(kind, state, *, begun=False):
         with loaded.context.journal.transaction() as connection:
