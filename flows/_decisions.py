@@ -58,11 +58,11 @@ def forget_code(options: DecisionOptions) -> None:
         client.update_flow_run(runtime.flow_run.id, parameters={"options": options.model_dump(mode="json")})
 
 
-def start_rollout(options: DecisionOptions) -> str:
-    """Start the flow `rollout` again, which goes on where the journal says; answers what to tell."""
-    shared = {"project": options.project, "environment": options.environment}
+def go_on_with(options: DecisionOptions, name: str = "rollout", **form: str) -> str:
+    """Start a deployment, named as its flow; `rollout` goes on where the journal says. Answers what to tell."""
+    shared = {"project": options.project, "environment": options.environment, **form}
     try:
-        run = run_deployment("rollout/rollout", parameters={"options": shared}, timeout=0, as_subflow=False)
+        run = run_deployment(f"{name}/{name}", parameters={"options": shared}, timeout=0, as_subflow=False)
     except ObjectNotFound:  # what was decided is recorded all the same
-        return "; there is no deployment rollout/rollout to go on with: start the flow rollout by hand"
+        return f"; there is no deployment {name}/{name} to go on with: start the flow {name} by hand"
     return f"; going on as '{run.name}'"

@@ -1,4 +1,4 @@
-"""Approve a plan: a decision of a named person, as a form. Twin: ``rollout approve``."""
+"""Approve a plan, of an import or of an undo: a decision of a named person, as a form. Twin: ``rollout approve``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prefect.states import Completed
 from pydantic import Field
 
 from flows._common import phase_task
-from flows._decisions import DecisionOptions, forget_code, start_rollout
+from flows._decisions import DecisionOptions, forget_code, go_on_with
 from flows._states import failed
 from rollout.phases.approve import ApprovalSummary, approve
 from rollout.phases.context import PhaseContext
@@ -22,7 +22,14 @@ class ApproveOptions(DecisionOptions):
         min_length=1,
         max_length=64,
         title="计划 · Plan",
-        description="计划编号，见 plan 运行的产物。The plan's id, as the plan run's artifact shows it.",
+        description="计划编号，见 plan、delta 或 undo (plan) 运行的产物。"
+        "The plan's id, as the artifact of the run of plan, delta or undo (plan) shows it.",
+    )
+    go_on: bool = Field(
+        default=True,
+        title="继续 · Go on",
+        description="批准后立即执行：导入计划继续上线流程，撤销计划立即撤销。"
+        "Start at once what applies it: the flow `rollout` goes on, or the undo begins.",
     )
 
     @property
@@ -40,12 +47,13 @@ def record_approval(context: PhaseContext, options: ApproveOptions) -> ApprovalS
 
 @flow(name="approve", flow_run_name="approve · {options.label}")
 def approve_plan(options: ApproveOptions) -> State[Any]:
-    """Approve a plan by name, and start the rollout again where it stopped."""
+    """Approve a plan by name, and start what applies it."""
     forget_code(options)
     state = record_approval(options, return_state=True)
     if not state.is_completed():
         return failed(state)
+    is_undo = state.result().kind == "undo"
     message = f"plan {options.plan_id} approved by {options.person}"
     if options.go_on:
-        message += start_rollout(options)
+        message += go_on_with(options, "undo", plan_id=options.plan_id) if is_undo else go_on_with(options)
     return Completed(name="Approved", message=message)

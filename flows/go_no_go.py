@@ -10,7 +10,7 @@ from pydantic import Field
 
 from flows._artifacts import publish_gates
 from flows._common import phase_task
-from flows._decisions import DecisionOptions, forget_code, start_rollout
+from flows._decisions import DecisionOptions, forget_code, go_on_with
 from flows._states import failed
 from rollout.phases.context import PhaseContext
 from rollout.phases.decide import DecisionSummary, decide
@@ -81,5 +81,5 @@ def go_no_go(options: GoNoGoOptions) -> State[Any]:
     if not summary.go:
         return Completed(name="NoGo", message=message)
     if options.go_on:
-        message += start_rollout(options)
+        message += go_on_with(options)
     return Completed(name="Go", message=message)

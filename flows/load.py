@@ -47,9 +47,11 @@ DEFAULTS = LoadOptions()
 def load(options: LoadOptions = DEFAULTS) -> State[Any]:
     """Apply the approved plan. What is already there stays unchanged."""
     state = load_entities(options, return_state=True)
-    if not state.is_completed():
-        return failed(state)
-    summary: LoadSummary = state.result()
+    return load_state(state.result()) if state.is_completed() else failed(state)
+
+
+def load_state(summary: LoadSummary) -> State[Any]:
+    """How an import ends: plain success only when no row waits and none is of unknown outcome."""
     table = summary.entities.values()
     if not summary.closed:
         rows = "; ".join(

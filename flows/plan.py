@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import State, flow
-from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 
-from flows._artifacts import key, publish_findings, publish_link
+from flows._artifacts import publish_findings
 from flows._common import WaveOptions, phase_task
+from flows._plans import publish_plan
 from flows._states import failed
 from rollout.phases.context import PhaseContext
 from rollout.phases.plan import PlanSummary, run_plan
@@ -17,26 +17,6 @@ from rollout.phases.plan import PlanSummary, run_plan
 
 class PlanOptions(WaveOptions):
     """What to plan."""
-
-
-def publish_plan(context: PhaseContext, summary: PlanSummary) -> None:
-    """What a plan would do, and how to approve it."""
-    lines = [
-        f"| {name} | {plan.create:,} | {plan.update:,} | {plan.unchanged:,} | {plan.conflict:,} |"
-        for name, plan in summary.entities.items()
-    ]
-    create_markdown_artifact(
-        f"## 计划 · Plan `{summary.plan_id}` · 批次 wave {summary.wave}\n\n"
-        "| | 新建 create | 修改 update | 不变 unchanged | 冲突 conflict |\n|---|---:|---:|---:|---:|\n"
-        + "\n".join(lines)
-        + f"\n\n哈希 hash `{summary.plan_hash}` · 目标 target `{summary.target}` · "
-        f"约 about {summary.estimate_s:,.0f} s, {summary.calls:,} calls\n\n"
-        "批准：运行部署 **approve-plan**，填写上面的计划编号。\n\n"
-        "To approve it, run the deployment **approve-plan** with the plan id above.\n",
-        key=key(context.project.spec.project.id, "plan"),
-        description=f"计划 · Plan {summary.plan_id} · {summary.wave}",
-    )
-    publish_link(context, ("plan", "file"), summary.file)
 
 
 @phase_task("plan")

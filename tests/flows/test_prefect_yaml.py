@@ -44,7 +44,7 @@ class Schedule(Strict):
 
 
 class Deployment(Strict):
-    name: str = Field(pattern="^[a-z][a-z-]*$")
+    name: str = Field(pattern=r"^[a-z][a-z-]*( \([a-z ]+\))?$")
     entrypoint: str = Field(pattern=r"^flows/[a-z_]+\.py:[a-z_]+$")
     description: str = Field(pattern=r"[\u4e00-\u9fff](.|\n)*[A-Za-z]{3}")
     tags: list[str] = Field(min_length=1)
@@ -87,9 +87,11 @@ def test_every_flow_file_is_deployed_once(raw):
     assert len(set(deployed)) == len(deployed)
 
 
-def test_one_import_and_one_rollout_at_a_time(raw):
+def test_what_writes_to_the_crm_runs_one_at_a_time(raw):
     limits = {entry["name"]: entry.get("concurrency_limit", {}).get("limit") for entry in raw["deployments"]}
-    assert limits["import"] == limits["rollout"] == 1
+    writing = {entry["name"] for entry in raw["deployments"] if "changes:crm" in entry["tags"]}
+    assert writing >= {"import", "import (retry rejects)", "undo", "rollout"}
+    assert {name for name in writing if limits[name] != 1} == set()
 
 
 def test_entrypoints_are_flows_whose_options_are_a_documented_strict_form(raw):
@@ -118,6 +120,7 @@ def test_what_recurs_has_its_schedule_in_the_demo_project_s_zone(raw):
         "sync": ["*/10 * * * *"],
         "health": ["*/10 * * * *"],
         "nightly-sync-check": ["0 2 * * *"],
+        "retention": ["0 3 * * *"],
         "monthly-operation-report": ["0 8 1 * *"],
     }
     demo = yaml.safe_load((ROOT / "demo/rollout.yaml").read_text(encoding="utf-8"))
@@ -148,3 +151,16 @@ def test_a_project_elsewhere_gets_its_schedules_in_its_own_zone(raw, monkeypatch
             item.pop("timezone")
     assert moved == raw  # nothing else changed
     assert services.in_zone(text, "Asia/Shanghai") == text
+
+
+def test_only_decisions_ask_for_a_personal_code(raw):
+    """An import, a retry or an undo applies what somebody approved with theirs; a run's form is stored by Prefect."""
+    from prefect.flows import load_flow_from_entrypoint
+
+    asking = set()
+    for entry in raw["deployments"]:
+        flow = load_flow_from_entrypoint(str(ROOT / entry["entrypoint"]), use_placeholder_flow=False)
+        (form,) = flow.parameters.model_dump_for_openapi()["definitions"].values()
+        if any(field.get("format") == "password" for field in form["properties"].values()):
+            asking.add(entry["name"])
+    assert asking == {entry["name"] for entry in raw["deployments"] if "decision" in entry["tags"]}

@@ -6,6 +6,9 @@ import click
 
 from rollout.cli.verb import Invocation, verb
 
+APPLIES = {"undo": "undo", "retry": "load --retry"}
+"""The verb that applies a plan of a kind, where it is not `load`."""
+
 
 @click.option("--plan", "plan_id", help="The plan. Default: the latest one that waits for approval.")
 @click.option("--by", "person", required=True, help="Who approves, as `rollout people` knows them.")
@@ -23,7 +26,8 @@ def _approve(invocation: Invocation, *, plan_id: str | None, person: str, code: 
 
     with invocation.context() as context:
         summary = approve(context, person=person, code=code, reason=reason, plan_id=plan_id)
-    invocation.emit(summary, text=f"Plan {summary.plan_id} is approved by {summary.person}.\nNext: rollout load")
+    told = f"Plan {summary.plan_id} is approved by {summary.person}."
+    invocation.emit(summary, text=f"{told}\nNext: rollout {APPLIES.get(summary.kind, 'load')}")
     return 0
 
 

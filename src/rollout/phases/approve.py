@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from rollout.errors import ConfigError
 from rollout.journal import audit_trail, people
 from rollout.journal.plans import Plans
@@ -14,6 +16,7 @@ class ApprovalSummary(Frozen):
 
     plan_id: str
     plan_hash: str
+    kind: str = Field(description="Of the plan: load | delta | retry | undo | unmerge.")
     person: str
     reason: str
 
@@ -46,4 +49,4 @@ def approve(
             plan.plan_id,
             {"plan_hash": plan.plan_hash, "reason": reason},
         )
-    return ApprovalSummary(plan_id=plan.plan_id, plan_hash=plan.plan_hash, person=person, reason=reason)
+    return ApprovalSummary(plan_id=plan.plan_id, plan_hash=plan.plan_hash, kind=plan.kind, person=person, reason=reason)
