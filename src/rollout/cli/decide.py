@@ -7,7 +7,7 @@ import click
 from rollout.cli.status import next_line
 from rollout.cli.verb import Invocation, verb
 
-PHASES = ("verify", "integrate", "loadtest", "pilot", "golive")
+PHASES = ("verify", "integrate", "loadtest", "undo", "pilot", "golive")
 
 
 @click.argument("phase", type=click.Choice(PHASES))
@@ -36,7 +36,7 @@ def _decide(
 ) -> int:
     """Record go or no-go about PHASE, with a personal code and a reason.
 
-    `pilot` and `golive` wait for it; verify, integrate and loadtest need it only to go on in spite of their gates.
+    `pilot` and `golive` wait for it; the others need it only to go on in spite of their gates.
     A decision holds until one of the gates that it rests on is judged anew.
     """
     if go is None:

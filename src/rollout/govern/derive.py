@@ -55,6 +55,7 @@ class _Derivation:
             Phase.VERIFY: self._verify,
             Phase.INTEGRATE: self._measured,
             Phase.LOADTEST: self._measured,
+            Phase.UNDO: self._measured,
             Phase.PILOT: self._decided,
             Phase.GOLIVE: self._decided,
             Phase.OPERATE: self._operate,
@@ -157,6 +158,8 @@ class _Derivation:
 
     def command(self, step: Step) -> str:
         """What to type for a step."""
+        if step.phase is Phase.UNDO:
+            return f"rollout undo --wave {self._project.waves[0]} --rehearse"
         wave = f" --wave {step.wave}" if step.wave and self._project.has_pilot else ""
         return f"rollout {step.phase.value}{wave}"
 

@@ -22,6 +22,8 @@ class Phase(StrEnum):
     VERIFY = "verify"
     INTEGRATE = "integrate"
     LOADTEST = "loadtest"
+    UNDO = "undo"
+    """Taking a load back, rehearsed."""
     PILOT = "pilot"
     GOLIVE = "golive"
     OPERATE = "operate"
@@ -33,7 +35,7 @@ PREPARATION = (Phase.PREPARE, Phase.ASSESS, Phase.CLEANSE)
 DECISIONS = (Phase.PILOT, Phase.GOLIVE)
 """Phases that are nothing but a person's decision."""
 
-GATED = (Phase.VERIFY, Phase.INTEGRATE, Phase.LOADTEST)
+GATED = (Phase.VERIFY, Phase.INTEGRATE, Phase.LOADTEST, Phase.UNDO)
 """Phases that a gate closes, or a person by an override."""
 
 
@@ -59,6 +61,8 @@ class Outline(Frozen):
     waves: tuple[str, ...]
     has_integration: bool = True
     has_loadtest: bool = True
+    has_rehearsal: bool = False
+    """Go-live asks for a rehearsed undo."""
 
     @property
     def has_pilot(self) -> bool:
@@ -70,6 +74,7 @@ class Outline(Frozen):
         asked = {
             Phase.INTEGRATE: self.has_integration,
             Phase.LOADTEST: self.has_loadtest,
+            Phase.UNDO: self.has_rehearsal,
             Phase.PILOT: self.has_pilot,
         }
         return asked.get(step.phase, True)
@@ -81,6 +86,7 @@ def outline(spec: ProjectSpec) -> Outline:
         waves=tuple(wave.name for wave in spec.waves),
         has_integration=spec.integration is not None,
         has_loadtest=spec.loadtest is not None,
+        has_rehearsal=Phase.UNDO in spec.gates,
     )
 
 
@@ -94,7 +100,9 @@ def steps(project: Outline) -> tuple[Step, ...]:
     return (
         *(Step(phase=phase) for phase in (Phase.PREPARE, Phase.ASSESS, Phase.CLEANSE)),
         *of_wave(first),
-        *(Step(phase=phase) for phase in (Phase.INTEGRATE, Phase.LOADTEST, Phase.PILOT)),
+        *(Step(phase=phase) for phase in (Phase.INTEGRATE, Phase.LOADTEST)),
+        *([Step(phase=Phase.UNDO)] if project.has_rehearsal else []),
+        Step(phase=Phase.PILOT),
         *(step for wave in later for step in of_wave(wave)),
         *(Step(phase=phase) for phase in (Phase.GOLIVE, Phase.OPERATE)),
     )
@@ -108,7 +116,7 @@ def requirements(project: Outline, step: Step) -> tuple[Step, ...]:
     asked = [Step(phase=Phase.VERIFY, wave=wave) for wave in waves]
     asked += [Step(phase=Phase.INTEGRATE), Step(phase=Phase.LOADTEST)]
     if step.phase is Phase.GOLIVE:
-        asked.append(Step(phase=Phase.PILOT))
+        asked += [Step(phase=Phase.UNDO), Step(phase=Phase.PILOT)]
     return tuple(found for found in asked if project.is_needed(found))
 
 

@@ -442,3 +442,28 @@ def test_a_load_that_was_killed_at_its_very_end_is_not_vouched_for_by_an_earlier
     assert (diary.of("load", "east").state, diary.of("verify", "east").state) == (State.DONE, State.OUTDATED)
     diary.verify("east")
     assert diary.of("verify", "east").state is State.DONE
+
+
+# A rehearsed undo, where go-live asks for one
+
+REHEARSED = Outline(waves=("all",), has_integration=False, has_loadtest=False, has_rehearsal=True)
+UNDO = Step(phase=Phase.UNDO)
+
+
+def test_only_a_project_that_asks_for_it_rehearses_the_undo():
+    assert UNDO not in steps(ONE)
+    assert UNDO not in requirements(ONE, GOLIVE)
+    assert UNDO in steps(REHEARSED)
+    assert "undo" in gates_seen(REHEARSED, GOLIVE)
+
+
+def test_a_rehearsal_that_was_not_done_is_asked_for_by_name_and_holds_up_the_go_live():
+    found = {state.step: state for state in derive(REHEARSED, Facts())}
+    assert found[UNDO].state is State.BLOCKED
+    judged = Judgement(
+        seq=1, gate="undo", wave="all", verdict=Verdict.FAIL, judged_at=datetime(2026, 1, 5, tzinfo=UTC), run_seq=1
+    )
+    failed = {state.step: state for state in derive(REHEARSED, Facts(judgements=(judged,)))}[UNDO]
+    assert failed.state is State.FAILED
+    assert failed.waiting_for is not None
+    assert failed.waiting_for.values["command"] == "rollout undo --wave all --rehearse"
