@@ -48,6 +48,7 @@ VERBS = {
     "retention": ("rollout.cli.retention", "Destroy what was kept to take loads back, once their time is over."),
     "monthly-report": ("rollout.cli.monthly_report", "Write the operation report of a month."),
     "demo": ("rollout.cli.demo", "Simulate months of operation on the testbed, with faults that must be found."),
+    "unmerge": ("rollout.cli.unmerge", "Make a row that was merged away a record of its own."),
     "export": ("rollout.cli.export", "Take out what people did in the CRM, or a copy for a day without it."),
     "decide": ("rollout.cli.decide", "Record go or no-go about a phase, by name."),
     "status": ("rollout.cli.status", "Show every phase: its state, its verdict, and who must do what next."),
