@@ -16,11 +16,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select, text
 
 from rollout.journal import schema
-from rollout.journal.plans import PlanRecord
+from rollout.journal.plans import COVERING, PlanRecord
 from rollout.model.outcome import LOADED
-
-BASE_KINDS = ("load", "delta")
-"""Kinds of plans that hold every record of their wave."""
 
 _LANDED = ", ".join(f"'{bucket.value}'" for bucket in LOADED)
 
@@ -98,7 +95,7 @@ class Line(NamedTuple):
 def overlays(connection: Connection, project_id: str, target: str | None, *, wave: str | None = None) -> list[Overlay]:
     """The overlay of a wave (None: of each) in a target (None: the one loaded last); none of unloaded waves."""
     found: dict[str, list[str]] = {}
-    chosen = {"project": project_id, "target": target, "wave": wave, "kinds": list(BASE_KINDS)}
+    chosen = {"project": project_id, "target": target, "wave": wave, "kinds": list(COVERING)}
     for row in connection.execute(_CHOSEN, chosen):
         found.setdefault(row.base, []).append(row.plan_id)
     records = _records(connection, [plan_id for plans in found.values() for plan_id in plans])

@@ -27,12 +27,12 @@ from rollout.model.target import TargetRecord
 from rollout.phases.context import PhaseContext, TargetConnector
 from rollout.phases.leases import working_on
 from rollout.phases.pace import few_collections
-from rollout.phases.plan import PlanSummary, prepare_to_plan
+from rollout.phases.plan import PlanSummary, refuse_unfinished_undo
 from rollout.phases.plan_tally import EntityPlan
 from rollout.phases.rejects import LeftOver, Queue, chosen_overlay
 from rollout.phases.rejects_check import Checker, SheetProblem, matched, refuse_another
 from rollout.phases.retry import Retry, refuse_other_sources
-from rollout.phases.settle import load_scope
+from rollout.phases.settle import load_scope, settle_open_lines
 from rollout.report.rejects_workbook import FilledLine, read_rejects
 
 _LANDED_AS = {Action.CREATE: RowState.CREATED, Action.ADOPT: RowState.ADOPTED}
@@ -126,7 +126,7 @@ def import_rejects(context: PhaseContext, path: Path, *, person: str, code: str,
     refuse_another(info, project=context.project.spec.project.id, target=target_name)
     people.sign(context.journal, person, code, reason)
     with few_collections(), working_on(context, target_name, target) as lease:
-        prepare_to_plan(context, target_name, target, lease)
+        settle_open_lines(context, target_name, target, lease)
         desk = _Desk(context, target_name, target, lease)
         queue = desk.queue(info.get("wave"))
         refuse_other_sources(context, queue.overlay.base)
@@ -140,6 +140,8 @@ def import_rejects(context: PhaseContext, path: Path, *, person: str, code: str,
             return told.model_copy(update={"problems": tuple(sorted(checker.problems, key=lambda found: found.line))})
         if not decisions:
             return told
+        if not all(rows[decision.entity, decision.golden_key].is_undo for decision in decisions):
+            refuse_unfinished_undo(context, target_name)
         told = told.model_copy(update={"decisions": dict(Counter(decision.action.value for decision in decisions))})
         with context.journal.running("rejects", wave=told.wave) as run:
             _record(desk, decisions, person=person, reason=reason)
@@ -247,9 +249,9 @@ def _plan(
         if decision.action is Choice.RESEND:
             resent.setdefault(decision.entity, set()).add(decision.migration_key)
     queue = desk.queue(told.wave)
+    _finish(desk, queue)
     retry = Retry(desk.context, queue, resent)
-    if not retry.rows:
-        _finish(desk, queue)
+    if not retry.rows or queue.overlay.newest.kind == "undo":
         return told
     summary = retry.plan(desk.lease)
     if not retry.unfinished:

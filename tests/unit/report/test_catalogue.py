@@ -16,6 +16,7 @@ from rollout.connectors.reasons import Reason
 from rollout.govern.sequence import Phase
 from rollout.govern.states import Code, State
 from rollout.load.plan import Action
+from rollout.model.choice import Choice
 from rollout.model.entity import FieldType
 from rollout.model.finding import Finding, Level
 from rollout.model.outcome import Bucket
@@ -23,7 +24,7 @@ from rollout.model.verdict import Verdict
 from rollout.operate.kinds import WRONG, Because
 from rollout.phases.loadtest import MIX
 from rollout.project.gates import DEFAULT_CRITERIA, METRICS
-from rollout.report import assessment, documents, integration, loadtest, markdown
+from rollout.report import assessment, documents, integration, loadtest, markdown, reason_codes, rejects_workbook
 from rollout.report.messages import MissingMessage, messages
 from rollout.report.operation_documents import SYNC_KINDS, NightState, Slot
 
@@ -60,15 +61,16 @@ def finding_ids() -> set[str]:
     return found
 
 
-def reason_codes() -> set[str]:
+def known_codes() -> set[str]:
     """Codes of cleansing and connectors, and those that code gives as ``reason_code="…"`` or to a decision."""
     codes = set(REASONS) | {reason.value for reason in Reason}
     for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.keyword) and node.arg == "reason_code" and isinstance(node.value, ast.Constant):
-                codes.add(str(node.value.value))
+                codes |= {node.value.value} - {None}
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Decision":
-                codes |= {str(given.value) for given in node.args[2:3] if isinstance(given, ast.Constant)}
+                given = [given.value for given in node.args[2:3] if isinstance(given, ast.Constant)]
+                codes |= {code for code in given if isinstance(code, str)}
     return codes
 
 
@@ -96,7 +98,7 @@ def family_keys() -> set[str]:
         "gate": ["assess", "cleanse", *DEFAULT_CRITERIA],
         "metric": list(METRICS),
         "metric_formula": list(METRICS),
-        "reason": sorted(reason_codes()),
+        "reason": sorted(known_codes() | set(reason_codes.QUEUE)),
         "finding": [
             f"{id_}.{part}"
             for id_ in (*finding_ids(), *(f"cleanse.{code}" for code in REASONS))
@@ -130,6 +132,14 @@ def family_keys() -> set[str]:
         "cell_outcome": integration.OUTCOMES,
         "drill_event": integration.EVENTS,
         "sync_figure": markdown.SYNC_FIGURES,
+        "reject": [
+            *(f"column.{name}" for name in rejects_workbook.COLUMNS),
+            *(f"state.{name}" for name in ("rejected", "conflict", "waiting", "unknown", "skipped")),
+            *(f"{part}.{choice.value}" for part in ("choice", "means") for choice in Choice),
+            *(f"info.{name}" for name in ("project", "target", "wave", "plan")),
+            *("sheet", "about", "blank", "means.blank"),
+        ],
+        "reason_hint": ["other", *reason_codes.QUEUE],
         "done": ["kept", "dropped", "defaulted", "quarantined"],
         "method": [
             f"{name}.{part}"
