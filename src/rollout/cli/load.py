@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rollout.cli.tables import conservation
+from rollout.cli.tables import conservation, gate
 from rollout.cli.verb import Invocation, verb
 
 
@@ -28,6 +28,15 @@ def _load(
         "already_applied": "The plan was applied before: nothing was changed.",
         "loading": "Rows are still open: run `rollout load` again once their reasons are gone.",
     }[summary.state]
+    held_up = next((layer for layer in summary.layers if layer.gate.verdict != "PASS"), None)
+    judged = f"{gate(held_up.gate)}\n" if held_up else ""
+    if held_up:
+        told = f"Layer '{held_up.layer}' is {held_up.gate.verdict.value}: nothing of a later layer was sent."
+    if summary.quiet and summary.quiet.quiet is False:
+        set_off = ", ".join(f"{count:+,} {name}" for name, count in summary.quiet.difference.items() if count)
+        told += f" The CRM's rules acted meanwhile: {set_off}."
+    elif summary.quiet and summary.quiet.quiet:
+        told += " The CRM's rules stayed quiet."
     if summary.waits_for_approval:
         told += f" A newer plan waits for approval: {summary.waits_for_approval}."
     reasons = "".join(
@@ -37,7 +46,7 @@ def _load(
     )
     invocation.emit(
         summary,
-        text=f"{conservation(summary.entities)}\n{told} {summary.rows:,} rows in {summary.seconds:.1f} s"
+        text=f"{conservation(summary.entities)}\n{judged}{told} {summary.rows:,} rows in {summary.seconds:.1f} s"
         f" ({summary.rows_per_s:,.0f} rows/s), plan {summary.plan_id} of wave {summary.wave},"
         f" approved by {summary.approved_by}{reasons}",
     )

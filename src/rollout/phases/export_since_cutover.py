@@ -77,7 +77,7 @@ def export_since_cutover(
         files = write_legacy_files(folder, export.tables)
         lists = [_listed(folder / "not-carried.csv", NOT_CARRIED, export.not_carried)]
         lists.append(_listed(folder / "gone.csv", ("entity", "key", "target_id"), export.gone))
-        others = dict(created_elsewhere(context, since))
+        others = dict(created_elsewhere(context, target_name, since))
         lists += [
             _listed(
                 folder / f"other-{entity}.csv",

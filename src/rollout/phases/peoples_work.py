@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import cast
 
-from rollout.connectors.base import Directory, TargetRecord
+from rollout.connectors.base import TargetRecord
 from rollout.errors import ConfigError
 from rollout.journal.carried import Carried
 from rollout.journal.decisions import decided
@@ -16,6 +16,7 @@ from rollout.journal.legacy_keys import Known, known_records
 from rollout.load.merge_base import Base, Fingerprint, stored_mark
 from rollout.load.work import record_fingerprint
 from rollout.phases.context import PhaseContext, TargetConnector, shown
+from rollout.phases.directory import own_login, people
 from rollout.project.spec import TEST_KEY_PREFIXES
 
 _ROWS = 5_000
@@ -59,9 +60,8 @@ def peoples_work(context: PhaseContext, target_name: str, entity: str, since: da
     Raises:
         Retryable: The target or the database cannot be reached.
     """
-    _, spec, target = context.target("operate")
-    connector = context.connector(spec.system)
-    own_login = connector.own_login if isinstance(connector, Directory) else None
+    _, _, target = context.target("operate")
+    login = own_login(context, target_name)
     journal = Carried(context.journal.project_id, target_name)
     sealer, work = context.journal.ledger_sealer(), PeoplesWork()
     with context.journal.transaction() as transaction:
@@ -80,7 +80,7 @@ def peoples_work(context: PhaseContext, target_name: str, entity: str, since: da
                 if key is not None and key in known:
                     if not _is_before(record.modified_at, since):
                         marks = record_fingerprint(sealer, entity, key)
-                        by_people = own_login is None or record.modified_by != own_login
+                        by_people = login is None or record.modified_by != login
                         changed = _changed(record, bases.get(key, {}), marks, fields, by_people=by_people)
                         if changed:
                             work.changed.append(Changed(record, known[key], changed))
@@ -93,12 +93,12 @@ def peoples_work(context: PhaseContext, target_name: str, entity: str, since: da
 
 
 def created_elsewhere(
-    context: PhaseContext, since: datetime
+    context: PhaseContext, target_name: str, since: datetime
 ) -> Iterator[tuple[str, tuple[tuple[str, ...], list[TargetRecord]]]]:
     """Records that people created in the CRM's entities besides ours: entity, its fields and its records, if any."""
-    _, spec, _ = context.target("operate")
-    connector = cast("TargetConnector", context.connector(spec.system))  # in its own names
-    own_login = connector.own_login if isinstance(connector, Directory) else None
+    system = context.project.spec.targets[target_name].system
+    connector = cast("TargetConnector", context.connector(system))  # in its own names
+    logins = people(context, target_name)
     ours = {entity.target_name or name for name, entity in context.project.spec.entities.items()}
     for entity, fields in connector.describe().entities.items():
         if entity in ours:
@@ -107,7 +107,7 @@ def created_elsewhere(
             record
             for record in connector.read_all(entity)
             if not (_is_machines(context, record.migration_key) or _is_before(record.created_at, since))
-            and (own_login is None or record.modified_by != own_login)
+            and (not logins or record.modified_by in logins)  # rules of the CRM make records, too
         ]
         if found:
             key_field = connector.capabilities.external_id_field

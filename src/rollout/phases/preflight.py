@@ -91,7 +91,9 @@ class _Look:
     """Our calls ask the target to set nothing off, and it does as it is asked."""
 
     def at(self, rule: AutomationRule) -> Iterator[Finding]:
-        """What a rule that is on would do to what is loaded."""
+        """What a rule that is on would do to what is loaded; one that acts on something else does nothing to it."""
+        if "entity" in rule.settings and self._entity(rule) is None:
+            return
         if rule.kind == "recycling":
             yield from self._recycling(rule)
         elif rule.kind == "sla":
