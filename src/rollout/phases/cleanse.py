@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import computed_field
@@ -20,7 +20,8 @@ from rollout.match.parquet import scan
 from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
 from rollout.phases.cleansing import EntityCleansing, EntityRules, cleanse_entity
-from rollout.phases.context import PhaseContext
+from rollout.phases.context import PhaseContext, Progress
+from rollout.phases.deferred import resolve_deferred
 from rollout.phases.drift import source_inputs
 from rollout.phases.leases import PREPARE
 from rollout.phases.raw import RawStage, read_source
@@ -51,22 +52,11 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
     store = StageStore(project.workspace.stages)
     with hold(context.journal, PREPARE), context.journal.running("cleanse") as run:
         inputs = source_inputs(context)  # before anything is read: what changes meanwhile shows as drift
-        raws: dict[str, dict[str, RawStage]] = {}
-        done: dict[str, EntityCleansing] = {}
-        for entity in project.spec.load_order:
-            spec = project.spec.entities[entity]
-            if entity in spec.references.values():
-                raise ConfigError(
-                    f"entity '{entity}' refers to itself",
-                    where=entity,
-                    hint="leave the field out for now: it cannot be resolved before its own records are",
-                )
-            raws[entity] = {source.name: read_source(context, entity, source) for source in spec.sources}
-            parents = {name: (done[name], raws[name]) for name in set(spec.references.values())}
-            with context.journal.transaction() as connection:
-                alone = apart(connection, context.journal.project_id, entity)
-            rules = entity_rules(project, entity, alone=alone)
-            done[entity] = cleanse_entity(store, rules, raws[entity], parents, context.progress)
+        with context.journal.transaction() as connection:
+            alone = {name: apart(connection, context.journal.project_id, name) for name in project.spec.entities}
+        done = cleanse_entities(
+            store, project, lambda entity, source: read_source(context, entity, source), context.progress, alone=alone
+        )
         for ordinal, (entity, result) in enumerate(done.items()):
             rows = ledger_rows(store, result)
             context.journal.replace_ledger(entity, rows, source_rows=result.waves, ordinal=ordinal, run_id=run.run_id)
@@ -75,6 +65,43 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
         summary = CleanseSummary(entities=done)
         run.summary = {**summary.model_dump(mode="json"), "inputs": inputs}
     return summary
+
+
+def cleanse_entities(
+    store: StageStore,
+    project: Project,
+    read: Callable[[str, SourceSpec], RawStage],
+    progress: Progress,
+    *,
+    alone: Mapping[str, Sequence[str]],
+) -> dict[str, EntityCleansing]:
+    """Read, cleanse and match every entity; what became of them, parents first.
+
+    Args:
+        store: Where stages lie.
+        project: The project.
+        read: Reads one source of an entity.
+        progress: Shows rows.
+        alone: By entity the rows that a named person made records of their own.
+
+    Raises:
+        ConfigError: The sources or mappings cannot be used as declared.
+    """
+    raws: dict[str, dict[str, RawStage]] = {}
+    done: dict[str, EntityCleansing] = {}
+    for entity in project.spec.load_order:
+        raws[entity] = {source.name: read(entity, source) for source in project.spec.entities[entity].sources}
+        rules = entity_rules(project, entity, alone=alone.get(entity, ()))
+        parents = {name: (done[name], raws[name]) for name in set(rules.references.values())}
+        done[entity] = cleanse_entity(store, rules, raws[entity], parents, progress)
+    plain = dict(done)
+    for entity, result in plain.items():
+        references = project.spec.entities[entity].references
+        later = {field: references[field] for field in project.spec.deferred(entity)}
+        if later:
+            parents = {field: (plain[parent], raws[parent]) for field, parent in later.items()}
+            done[entity] = resolve_deferred(store, result, parents)
+    return done
 
 
 def entity_rules(project: Project, entity: str, *, alone: Sequence[str] = ()) -> EntityRules:
@@ -94,6 +121,7 @@ def entity_rules(project: Project, entity: str, *, alone: Sequence[str] = ()) ->
         waves=EntityWaves.of(project.spec.waves, entity),
         digest=digest(code_version(), project.rules_digest(entity), *alone),
         chunk_rows=project.spec.cleanse.chunk_rows,
+        deferred=project.spec.deferred(entity),
     )
 
 

@@ -80,6 +80,13 @@ class EntityRules:
     waves: EntityWaves
     digest: str
     chunk_rows: int
+    deferred: tuple[str, ...] = ()
+    """Reference fields whose parents are cleansed later, or at the same time: see `rollout.phases.deferred`."""
+
+    @property
+    def references(self) -> dict[str, str]:
+        """Reference fields that are resolved here, and the entity that each points to."""
+        return {name: parent for name, parent in self.spec.references.items() if name not in self.deferred}
 
 
 def cleanse_entity(
@@ -133,7 +140,7 @@ class _Work:
         self.store, self.rules, self.raws, self.parents = store, rules, raws, parents
         self.key, self.progress = key, progress
         self.paths = {kind: store.path(rules.name, kind, key) for kind in _STAGES}
-        self.mapped = store.path(rules.name, "mapped", key) if rules.spec.references else self.paths["clean"]
+        self.mapped = store.path(rules.name, "mapped", key) if rules.references else self.paths["clean"]
         self.rejected = store.path(rules.name, "rejected", key)
         self.plans = {
             source.name: compile_mapping(rules.mappings[source.name], rules.spec.fields, rules.contexts[source.name])
@@ -152,14 +159,16 @@ class _Work:
             with engine(self.store.root) as connection:
                 with self.store.writer(self.paths["quarantine"]) as quarantine:
                     self._map(quarantine)
-                    if spec.references:
+                    if self.rules.references:
                         self._resolve(connection, quarantine)
                 matched = match_exact(
                     connection,
                     self.paths["clean"],
                     golden=self.paths["golden"],
                     merges=self.paths["merges"],
-                    fields={name: golden_column(name) if name in spec.references else name for name in spec.fields},
+                    fields={
+                        name: golden_column(name) if name in self.rules.references else name for name in spec.fields
+                    },
                     spec=self.rules.match,
                     context=next(iter(self.rules.contexts.values())),
                     where=self.rules.name,
@@ -243,7 +252,7 @@ class _Work:
         """Parents' row keys become golden keys; rows whose parent is not there join the quarantine."""
         parents = {
             field: parent_query(self.store.root, *self.parents[parent])
-            for field, parent in self.rules.spec.references.items()
+            for field, parent in self.rules.references.items()
         }
         dropping = {
             field: [source for source, plans in self.plans.items() if _drops(plans, field)] for field in parents
@@ -260,13 +269,13 @@ class _Work:
 
     def _complete(self, golden: str) -> str:
         """SQL of the golden records with the wave of each."""
-        references = self.rules.spec.references
+        references = self.rules.references
         parents = {field: self.parents[parent][0] for field, parent in references.items()}
         return golden_with_waves(golden, self.rules.waves, self.store.root, parents)
 
     def _place(self, connection: duckdb.DuckDBPyConnection) -> None:
         """The waves of the rows that were held back."""
-        references = self.rules.spec.references
+        references = self.rules.references
         query = held_back_waves(
             self.rules.waves,
             self.store.root,

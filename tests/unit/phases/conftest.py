@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from rollout.connectors.files import FilesConnector
-from rollout.phases.cleanse import entity_rules
-from rollout.phases.cleansing import EntityCleansing, cleanse_entity
+from rollout.mapping.spec import SourceSpec
+from rollout.phases.cleanse import cleanse_entities
+from rollout.phases.cleansing import EntityCleansing
 from rollout.phases.context import Silent
 from rollout.phases.raw import RawStage, read_raw
 from rollout.phases.stages import StageStore
@@ -97,19 +98,15 @@ class Small:
 
     def read(self, entity: str, source: int) -> RawStage:
         spec = load_project(self.root / "rollout.yaml", environ={}).spec.entities[entity].sources[source]
-        files = FilesConnector(name="legacy", options={"root": "legacy"}, base_dir=self.root)
-        return read_raw(self.store, files, entity, spec, chunk_rows=1000, progress=Silent())
+        return self._read_source(entity, spec)
 
     def cleanse(self) -> dict[str, EntityCleansing]:
         project = load_project(self.root / "rollout.yaml", environ={})
-        raws: dict[str, dict[str, RawStage]] = {}
-        done: dict[str, EntityCleansing] = {}
-        for entity in project.spec.load_order:
-            spec = project.spec.entities[entity]
-            raws[entity] = {source.name: self.read(entity, at) for at, source in enumerate(spec.sources)}
-            parents = {name: (done[name], raws[name]) for name in set(spec.references.values())}
-            done[entity] = cleanse_entity(self.store, entity_rules(project, entity), raws[entity], parents, Silent())
-        return done
+        return cleanse_entities(self.store, project, self._read_source, Silent(), alone={})
+
+    def _read_source(self, entity: str, source: SourceSpec) -> RawStage:
+        files = FilesConnector(name="legacy", options={"root": "legacy"}, base_dir=self.root)
+        return read_raw(self.store, files, entity, source, chunk_rows=1000, progress=Silent())
 
 
 @pytest.fixture

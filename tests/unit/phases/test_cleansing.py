@@ -67,6 +67,60 @@ def test_a_reference_may_be_dropped_instead(small):
     assert told == [("cleanse.parent_missing", 1, "dropped")]
 
 
+def with_groups(small):
+    """Accounts that belong to accounts."""
+    small.replace(
+        "rollout.yaml",
+        "      uscc: {type: uscc}",
+        "      uscc: {type: uscc}\n      parent: {type: reference, references: account}",
+    )
+    for mapping in ("account", "south"):
+        path = small.root / "mappings" / f"{mapping}.yaml"
+        path.write_text(path.read_text() + "  - {target: parent, source: 上级, lookup: account}\n")
+    small.write("south.csv", "编号|名称|代码|区域|上级", "S1|乙公司|||E2")
+
+    def accounts(*rows):
+        small.write("east.csv", "编号|名称|代码|区域|上级", *rows)
+
+    return accounts
+
+
+def test_records_refer_to_records_of_their_own_kind(small):
+    accounts = with_groups(small)
+    accounts(
+        f"E1|甲公司|{CODE}||S1", f"E2|甲有限公司|{CODE}||", "E3|丙|||E1", "E4|丁|||E9", "E5|戊|错||E1", "E6|己|||E5"
+    )
+    done = small.cleanse()["account"]
+    assert sorted(rows(small, done.golden_file, "_golden_key", "parent")) == [
+        ("east:E1", "south:S1"),
+        ("east:E3", "east:E1"),
+        ("east:E4", None),
+        ("east:E6", None),
+        ("south:S1", "east:E1"),
+    ]
+    told = {finding.id: (finding.count, finding.detail) for finding in done.findings if "parent" in finding.id}
+    assert told == {
+        "cleanse.parent_missing": (1, {"done": "dropped", "first": "east:E4"}),
+        "cleanse.parent_quarantined": (1, {"done": "dropped", "first": "east:E6"}),
+    }
+    assert done.accounted
+    assert small.cleanse()["account"] == done
+    assert rows(small, small.cleanse()["contact"].golden_file, "account") == [("east:E1",)]
+
+
+def test_a_new_parent_is_found_though_the_child_s_own_rows_are_as_they_were(small):
+    accounts = with_groups(small)
+    small.replace(
+        "rollout.yaml",
+        "      mobile: {type: phone, personal: true}",
+        "      mobile: {type: phone, personal: true}\n      parent: {type: reference, references: account}",
+    )
+    accounts("E1|甲|||E3")
+    assert ("east:E1", None) in rows(small, small.cleanse()["account"].golden_file, "_golden_key", "parent")
+    accounts("E1|甲|||E3", "E3|丙|||")
+    assert ("east:E1", "east:E3") in rows(small, small.cleanse()["account"].golden_file, "_golden_key", "parent")
+
+
 def test_empty_lines_are_skipped_not_lost(small):
     small.accounts("E1|甲||", "|||", "E2|乙||")
     done = small.cleanse()["account"]
