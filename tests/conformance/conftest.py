@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -84,7 +85,7 @@ def testbed_harness(testbed: Testbed, connect: Callable[..., TestbedConnector]) 
             return str(created.json()["id"])
 
         yield Harness(
-            target=connect(page_rows=11),
+            target=connect(page_rows=5),
             entity="account",
             sample=account,
             spoilt=("region", "火星"),
@@ -105,5 +106,23 @@ def testbed_harness(testbed: Testbed, connect: Callable[..., TestbedConnector]) 
             remove=remove,
             add=add,
             lose_next_answer=lambda: testbed.inject("account/batch", Fault.LOST_ANSWER),
-            refuse_next_call=lambda: testbed.inject("account/batch", Fault.TOO_MANY_REQUESTS),
+            refuse_next_call=lambda: testbed.inject("account/batch", Fault.UNAVAILABLE),
+            limit_next_call=lambda seconds: testbed.inject("account/batch", Fault.TOO_MANY_REQUESTS, seconds=seconds),
+            with_secret=lambda secret: connect(password=secret),
+            unprepared=lambda: _without_key_field(connect()),
+            incapable={"can_delete": lambda: connect(can_delete=False)},
         )
+
+
+def _without_key_field(connector: TestbedConnector) -> TestbedConnector:
+    """As if the CRM's administrator had not added the field yet."""
+    read = connector._transport.read
+
+    def unprepared(method: str, path: str, *rest: Any) -> dict[str, Any]:
+        answer = read(method, path, *rest)
+        for described in answer.get("entities", {}).values():
+            described["fields"] = [field for field in described["fields"] if field["name"] != "migration_key"]
+        return answer
+
+    connector._transport.read = unprepared  # type: ignore[method-assign]
+    return connector

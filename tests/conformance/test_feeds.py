@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,13 @@ class IgnoresOverlap(ErpTestbedConnector):
         return super().changes(stream, cursor, overlap_s=0, limit=limit)
 
 
+class BeginsBehindTheBound(ErpTestbedConnector):
+    """Reads on from after an instant, not from it."""
+
+    def changes(self, stream: str, cursor: str | None, *, overlap_s: float, limit: int) -> ChangePage:
+        return super().changes(stream, cursor, overlap_s=max(overlap_s - 0.001, 0), limit=limit)
+
+
 class ForgetsCursor(ErpTestbedConnector):
     def changes(self, stream: str, cursor: str | None, *, overlap_s: float, limit: int) -> ChangePage:
         return super().changes(stream, None, overlap_s=0, limit=1000)
@@ -60,7 +67,15 @@ class TakesAnyStream(ErpTestbedConnector):
         return super().changes("orders", cursor, overlap_s=overlap_s, limit=limit)
 
 
-MUTANTS = (MissesTies, IgnoresOverlap, ForgetsCursor, AddsOverlapsUp, BeginsAtTheEnd, TakesAnyStream)
+MUTANTS = (
+    MissesTies,
+    IgnoresOverlap,
+    BeginsBehindTheBound,
+    ForgetsCursor,
+    AddsOverlapsUp,
+    BeginsAtTheEnd,
+    TakesAnyStream,
+)
 
 
 @pytest.fixture
@@ -73,8 +88,8 @@ def erp(testbed: Testbed) -> Iterator[Callable[..., FeedHarness]]:
         connector = kind(name="erp", options=options, base_dir=Path(), sleep=lambda _: None)
         made.append(connector)
 
-        def add(count: int, seconds_ago: float) -> list[str]:
-            at = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat()
+        def add(count: int, instant: datetime) -> list[str]:
+            at = instant.isoformat()
             new = [f"F{uuid.uuid4().hex[:10]}" for _ in range(count)]
             orders = [dict(connector.example("orders", id_, reference="X").values) | {"updated_at": at} for id_ in new]
             with testbed.client() as client:
@@ -102,7 +117,7 @@ def wecom(testbed: Testbed) -> Iterator[FeedHarness]:
     }
     connector = WeComConnector(name="wecom", options=options, base_dir=Path(), sleep=lambda _: None)
 
-    def add(count: int, _seconds_ago: float) -> list[str]:
+    def add(count: int, _instant: datetime) -> list[str]:
         new = [f"F{uuid.uuid4().hex[:10]}" for _ in range(count)]
         connector.put("messages", [connector.example("messages", id_, reference=None) for id_ in new])
         return new

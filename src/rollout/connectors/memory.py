@@ -6,24 +6,23 @@ It validates, versions and refuses as a CRM does, and keeps nothing once the pro
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
 from rollout.connectors.base import Capabilities, Op, RecordLink, RowResult, RowStatus, TargetRecord, WriteRow
+from rollout.connectors.memory_store import Stored, Table, forget_store, shared_store
 from rollout.connectors.memory_values import MemoryField, Problem, checker, missing, no_empty_text
 from rollout.connectors.reasons import Reason
 from rollout.errors import ConfigError, Fatal, OutcomeUnknown, Retryable, UnsupportedOperation
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldType, TargetField, TargetSchema, Values
-from rollout.model.finding import Finding
+from rollout.model.finding import Finding, Level
 
 __all__ = ["MemoryConnector", "MemoryFault", "MemoryField", "MemoryOptions", "forget_store"]
 
@@ -52,57 +51,11 @@ class MemoryOptions(Frozen):
     enforces_unique: bool = True
     conditional_update: bool = True
     returns_stored: bool = False
+    can_delete: bool = True
+    has_key_field: bool = Field(default=True, description="False: the target was not prepared for a migration.")
+    password: SecretStr = Field(default=SecretStr(""), description="Refused unless it is the one that is asked for.")
+    asked_password: SecretStr = SecretStr("")
     user: str = Field(default="migration", description="Who writes; readers see it as `modified_by`.")
-
-
-@dataclass(slots=True)
-class _Stored:
-    """One record. ``values`` is replaced, never changed in place, so readers need no copy."""
-
-    target_id: str
-    migration_key: str | None
-    values: dict[str, str | None]
-    version: int
-    modified_by: str
-    created_at: datetime
-    modified_at: datetime
-
-
-@dataclass(slots=True)
-class _Table:
-    """Records of one entity by id, in the order they were created, and the ids under each key."""
-
-    records: dict[str, _Stored] = field(default_factory=dict)
-    keys: dict[str, list[str]] = field(default_factory=dict)
-
-
-class _Store:
-    """All records behind one lock; a batch is applied under it as a whole."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.ids = count(1)
-        self.tables: dict[str, _Table] = {}
-
-    def table(self, entity: str) -> _Table:
-        return self.tables.setdefault(entity, _Table())
-
-
-_stores: dict[str, _Store] = {}
-_stores_lock = threading.Lock()
-
-
-def _shared_store(name: str | None) -> _Store:
-    if name is None:
-        return _Store()
-    with _stores_lock:
-        return _stores.setdefault(name, _Store())
-
-
-def forget_store(name: str) -> None:
-    """Drop a shared store, so that the next connector naming it starts empty."""
-    with _stores_lock:
-        _stores.pop(name, None)
 
 
 class MemoryConnector:
@@ -131,10 +84,10 @@ class MemoryConnector:
             enforces_unique=self.options.enforces_unique,
             conditional_update=self.options.conditional_update,
             returns_stored=self.options.returns_stored,
-            can_delete=True,
+            can_delete=self.options.can_delete,
         )
-        self._store = _shared_store(self.options.store)
-        self._faults: list[MemoryFault] = []
+        self._store = shared_store(self.options.store)
+        self._faults: list[tuple[MemoryFault, float]] = []
         self._checks = {
             entity: tuple((name, check) for name, spec in fields.items() if (check := checker(spec)))
             for entity, fields in self.options.entities.items()
@@ -154,8 +107,16 @@ class MemoryConnector:
     # --- Connector ---
 
     def check(self) -> list[Finding]:
-        """Memory is always reachable."""
-        return []
+        """Memory is always reachable; it may ask for another password, or lack the key field."""
+        where = f"systems.{self.name}"
+        try:
+            self._logged_in()
+        except Fatal as error:
+            return [Finding(id="connector.refused", level=Level.ERROR, message=error.message, where=where)]
+        if self.options.has_key_field:
+            return []
+        message = f"the target has no field {KEY_FIELD}"
+        return [Finding(id="connector.migration_key_missing", level=Level.ERROR, message=message, where=where)]
 
     def describe(self) -> TargetSchema:
         """The schema of the options, and the key field."""
@@ -236,16 +197,11 @@ class MemoryConnector:
     def write(self, entity: str, rows: Sequence[WriteRow]) -> Sequence[RowResult]:
         """Apply a batch row by row; a refused row does not stop the others."""
         self._known(entity)
-        if len(rows) > self.capabilities.max_batch_rows:
-            raise UnsupportedOperation(
-                f"{len(rows)} rows in one call, {self.capabilities.max_batch_rows} are allowed", where=self.name
-            )
-        if len({row.migration_key for row in rows}) != len(rows):
-            raise UnsupportedOperation("a migration key occurs twice in one call", where=self.name)
+        self._refuse_misuse(rows)
         with self._store.lock:
-            fault = self._faults.pop(0) if self._faults else None
+            fault, retry_after_s = self._faults.pop(0) if self._faults else (None, None)
             if fault is MemoryFault.BUSY:
-                raise Retryable("the target is busy", where=self.name, retry_after_s=0.01)
+                raise Retryable("the target is busy", where=self.name, retry_after_s=retry_after_s)
             if fault is MemoryFault.LOST_CALL:
                 raise OutcomeUnknown("no answer", where=self.name)
             table = self._store.table(entity)
@@ -261,6 +217,19 @@ class MemoryConnector:
         if fault is MemoryFault.LOST_ANSWER:
             raise OutcomeUnknown("no answer", where=self.name)
         return results
+
+    def _refuse_misuse(self, rows: Sequence[WriteRow]) -> None:
+        allowed = self.capabilities
+        if len(rows) > allowed.max_batch_rows:
+            raise UnsupportedOperation(
+                f"{len(rows)} rows in one call, {allowed.max_batch_rows} are allowed", where=self.name
+            )
+        if len({row.migration_key for row in rows}) != len(rows):
+            raise UnsupportedOperation("a migration key occurs twice in one call", where=self.name)
+        if not allowed.can_delete and any(row.op in (Op.DELETE, Op.RELEASE) for row in rows):
+            raise UnsupportedOperation("this target deletes nothing", where=self.name)
+        if not allowed.conditional_update and any(row.expected_version is not None for row in rows):
+            raise UnsupportedOperation("this target compares no versions", where=self.name)
 
     # --- Remover ---
 
@@ -291,10 +260,10 @@ class MemoryConnector:
 
     # --- what people and accidents do; for tests ---
 
-    def fail_next(self, *faults: MemoryFault) -> None:
-        """Let the next writes through this connector fail, one fault a call."""
+    def fail_next(self, *faults: MemoryFault, retry_after_s: float = 0.01) -> None:
+        """Let the next writes through this connector fail, one fault a call; busy ones ask to wait so long."""
         with self._store.lock:
-            self._faults.extend(faults)
+            self._faults.extend((fault, retry_after_s) for fault in faults)
 
     def edit(self, entity: str, target_id: str, values: Values, *, user: str) -> None:
         """Change a record as a person would, past the rules for migrations. KeyError if it does not exist."""
@@ -320,13 +289,18 @@ class MemoryConnector:
 
     # --- inside ---
 
+    def _logged_in(self) -> None:
+        if self.options.password != self.options.asked_password:
+            raise Fatal("wrong password", where=self.name, hint="check the options")
+
     def _known(self, entity: str) -> None:
+        self._logged_in()
         if entity not in self.options.entities:
             raise Fatal(
                 f"there is no entity '{entity}'", where=self.name, hint=f"known: {', '.join(self.options.entities)}"
             )
 
-    def _create(self, entity: str, table: _Table, row: WriteRow) -> RowResult:
+    def _create(self, entity: str, table: Table, row: WriteRow) -> RowResult:
         if self.capabilities.enforces_unique and (holders := table.keys.get(row.migration_key)):
             return _answer(row, RowStatus.CONFLICT, holders[0], (Reason.KEY_EXISTS, "a record holds this key"))
         values = {**self._empty[entity], **no_empty_text(row.values)}
@@ -335,15 +309,15 @@ class MemoryConnector:
         stored = self._insert(table, row.migration_key, values, self.options.user)
         return RowResult(row.migration_key, RowStatus.CREATED, stored.target_id)
 
-    def _insert(self, table: _Table, key: str | None, values: dict[str, str | None], user: str) -> _Stored:
+    def _insert(self, table: Table, key: str | None, values: dict[str, str | None], user: str) -> Stored:
         now = datetime.now(UTC)
-        stored = _Stored(f"M{next(self._store.ids)}", key, values, 1, user, now, now)
+        stored = Stored(f"M{next(self._store.ids)}", key, values, 1, user, now, now)
         table.records[stored.target_id] = stored
         if key is not None:
             table.keys.setdefault(key, []).append(stored.target_id)
         return stored
 
-    def _update(self, entity: str, table: _Table, row: WriteRow) -> RowResult:
+    def _update(self, entity: str, table: Table, row: WriteRow) -> RowResult:
         stored = table.records.get(row.target_id or "")
         if stored is None:
             return _answer(row, RowStatus.REJECTED, None, (Reason.NOT_FOUND, f"no record '{row.target_id}'"))
@@ -372,7 +346,7 @@ class MemoryConnector:
         stored.modified_by, stored.modified_at = self.options.user, datetime.now(UTC)
         return RowResult(row.migration_key, RowStatus.UPDATED, stored.target_id)
 
-    def _delete(self, entity: str, table: _Table, row: WriteRow) -> RowResult:
+    def _delete(self, entity: str, table: Table, row: WriteRow) -> RowResult:
         target_id = row.target_id or ""
         stored = table.records.get(target_id)
         if stored is None:
@@ -387,7 +361,7 @@ class MemoryConnector:
         self.remove(entity, target_id)
         return RowResult(row.migration_key, RowStatus.DELETED, target_id)
 
-    def _with_stored(self, entity: str, table: _Table, result: RowResult) -> RowResult:
+    def _with_stored(self, entity: str, table: Table, result: RowResult) -> RowResult:
         if result.status not in (RowStatus.CREATED, RowStatus.UPDATED, RowStatus.UNCHANGED) or not result.target_id:
             return result
         return replace(result, stored=_as_record(entity, table.records[result.target_id]))
@@ -413,7 +387,7 @@ def _answer(row: WriteRow, status: RowStatus, target_id: str | None, problem: Pr
     return RowResult(row.migration_key, status, target_id, reason.value, message)
 
 
-def _as_record(entity: str, stored: _Stored) -> TargetRecord:
+def _as_record(entity: str, stored: Stored) -> TargetRecord:
     return TargetRecord(
         entity,
         stored.migration_key,

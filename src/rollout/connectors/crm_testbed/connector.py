@@ -16,6 +16,7 @@ from rollout.connectors.base import (
     AutomationRule,
     Capabilities,
     DirectoryUser,
+    Op,
     RecordLink,
     RowResult,
     RowStatus,
@@ -48,6 +49,7 @@ class TestbedOptions(Frozen):
     enforces_unique: bool = Field(
         default=True, description="The CRM refuses a second record with the same migration key."
     )
+    can_delete: bool = Field(default=True, description="The login may delete records; without it nothing is sent.")
     max_commit_delay_s: float = Field(
         default=0.0, ge=0, le=3600, description="How long after a call's end the CRM may still commit it."
     )
@@ -100,7 +102,7 @@ class TestbedConnector:
             call_timeout_s=self._options.timeout_s,
             max_commit_delay_s=self._options.max_commit_delay_s,
             read_your_writes_delay_s=self._options.read_your_writes_delay_s,
-            can_delete=True,
+            can_delete=self._options.can_delete,
             suppresses_automation=True,
         )
         self._transport = Transport(
@@ -300,6 +302,8 @@ class TestbedConnector:
             raise UnsupportedOperation(f"{len(rows)} rows in one call, {MAX_BATCH_ROWS} are allowed", where=self.name)
         if len({row.migration_key for row in rows}) != len(rows):
             raise UnsupportedOperation("a migration key occurs twice in one call", where=self.name)
+        if not self._options.can_delete and any(row.op in (Op.DELETE, Op.RELEASE) for row in rows):
+            raise UnsupportedOperation("records are not deleted here: can_delete is false", where=self.name)
         fields = self._fields(entity)
         results: list[RowResult] = []
         sent: dict[str, dict[str, Any]] = {}

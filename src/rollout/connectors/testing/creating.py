@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from rollout.connectors.base import RowStatus
+from rollout.connectors.base import Op, RowStatus, WriteRow
 from rollout.connectors.testing.harness import Harness, LawBrokenError, expect
 from rollout.connectors.testing.law import concurrent, law, unique
 from rollout.errors import UnsupportedOperation
@@ -31,6 +31,20 @@ def what_was_written_is_read_back(harness: Harness) -> None:
         expect(record.migration_key == row.migration_key, "the record bears another key")
         for name, value in row.values.items():
             expect(record.values.get(name) == value, f"field {name} was written and read back different")
+
+
+@law()
+def unicode_null_and_long_text_survive(harness: Harness) -> None:
+    """Characters beyond the first 65,536 and combined ones, no value, and as much text as the field says it holds."""
+    described = harness.target.describe().entities[harness.entity].get(harness.text_field)
+    limit = (described and described.max_length) or 2000
+    texts = ["𠮷野家 👩‍🔧 é क्षि", None, "长" * limit, "x" * (limit - 2) + "𠮷"]  # the last counts twice in UTF-16
+    rows = [harness.create(number, **{harness.text_field: text}) for number, text in enumerate(texts)]
+    for row in rows:
+        harness.write(row)
+        value = harness.read(row.migration_key).values.get(harness.text_field)
+        length = len(row.values[harness.text_field] or "")
+        expect(value == row.values[harness.text_field], f"a text of {length} characters came back different")
 
 
 @law()
@@ -107,6 +121,23 @@ def a_second_create_with_the_same_key_makes_no_second_record(harness: Harness) -
     expect(result.status is RowStatus.CONFLICT, f"a second create was answered as {result.status.value}")
     expect(result.target_id in (None, first.target_id), "the conflict names another record")
     expect(harness.read(row.migration_key).values == first.values, "a second create changed the record")
+
+
+@law(unique)
+def repeating_a_batch_changes_nothing(harness: Harness) -> None:
+    """After a lost answer, and whenever a person starts a load twice."""
+    held = harness.stored(1)
+    update = WriteRow(held.migration_key or "", Op.UPDATE, {harness.text_field: "repeated"}, held.target_id)
+    rows = [harness.create(2), update, harness.create(3)][: harness.target.capabilities.max_batch_rows]
+    harness.write(*rows)
+    before = [harness.read(row.migration_key) for row in rows]
+    count = harness.target.count(harness.entity)
+    again = harness.write(*rows)
+    statuses = {again[row.migration_key].status for row in rows}
+    expect(not statuses & {RowStatus.CREATED, RowStatus.UNKNOWN}, f"a repeated batch was answered as {statuses}")
+    now = [harness.read(row.migration_key) for row in rows]
+    expect([r.values for r in now] == [r.values for r in before], "a repeated batch changed a record")
+    expect(harness.target.count(harness.entity) == count, "a repeated batch made records")
 
 
 @law(concurrent)

@@ -44,3 +44,18 @@ def a_busy_target_is_retryable_and_stores_nothing(harness: Harness) -> None:
         raise LawBrokenError("a refused call was answered")
     expect(not harness.found(row.migration_key), "a call called retryable was stored")
     expect(harness.write(row)[row.migration_key].status in _STORED, "the same call did not succeed later")
+
+
+@law(needs("limit_next_call"))
+def a_rate_limit_is_retryable_with_its_delay(harness: Harness) -> None:
+    """Who comes back earlier is refused again, and in the end locked out."""
+    row = harness.create(1)
+    assert harness.limit_next_call
+    harness.limit_next_call(7)
+    try:
+        harness.target.write(harness.entity, [row])
+    except Retryable as error:
+        expect(error.retry_after_s == 7, f"asked to wait 7 s, the error says {error.retry_after_s}")  # noqa: PLR2004
+    else:
+        raise LawBrokenError("a call beyond the limit was answered")
+    expect(not harness.found(row.migration_key), "a call beyond the limit was stored")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from rollout.connectors.base import ChangedRecord, ChangeFeed
 from rollout.connectors.testing.harness import expect
@@ -19,10 +20,14 @@ class FeedHarness:
 
     feed: ChangeFeed
     stream: str
-    add: Callable[[int, float], list[str]]
-    """Let so many records come about at one instant, so many seconds ago by the feed's clock; answers their ids."""
+    add: Callable[[int, datetime], list[str]]
+    """Let so many records come about at one instant (aware; a log takes its own); answers their ids."""
     is_timed: bool = True
     """The cursor is a time, so that what is committed late needs the overlap; False: a position in a log."""
+
+    def came(self, count: int, seconds_ago: float = 0.0) -> list[str]:
+        """Let so many records come about at one instant, so many seconds ago; their ids."""
+        return self.add(count, datetime.now(UTC) - timedelta(seconds=seconds_ago))
 
     def read(self, cursor: str | None, *, overlap_s: float = 0.0, limit: int = 2) -> tuple[list[ChangedRecord], str]:
         """All pages from a cursor, as a sync reads them: the overlap is asked for once."""
@@ -48,14 +53,14 @@ def _ids(records: list[ChangedRecord]) -> list[str]:
 def every_record_is_told_once_however_small_the_pages(harness: FeedHarness) -> None:
     """Records of one instant, too."""
     start = harness.end()
-    added = harness.add(5, 0.0)
+    added = harness.came(5)
     told = _ids(harness.read(start, limit=2)[0])
     expect(sorted(told) == sorted(added), f"{len(added)} records came about, {len(told)} were told")
 
 
 def the_first_reading_tells_everything(harness: FeedHarness) -> None:
     """Without a cursor."""
-    added = harness.add(3, 0.0)
+    added = harness.came(3)
     told = _ids(harness.read(None, limit=200)[0])
     expect(set(added) <= set(told), "a record is not told from the beginning")
     expect(len(told) == len(set(told)), "a record is told twice")
@@ -63,7 +68,7 @@ def the_first_reading_tells_everything(harness: FeedHarness) -> None:
 
 def at_the_end_nothing_is_told_again(harness: FeedHarness) -> None:
     """Without overlap."""
-    harness.add(3, 0.0)
+    harness.came(3)
     end = harness.end()
     told, cursor = harness.read(end)
     expect(told == [], "the end tells records")
@@ -73,15 +78,28 @@ def at_the_end_nothing_is_told_again(harness: FeedHarness) -> None:
 def what_is_committed_late_is_told_within_the_overlap(harness: FeedHarness) -> None:
     """Where the cursor is a time; a log has no such records."""
     if harness.is_timed:
-        harness.add(2, 0.0)
+        harness.came(2)
         end = harness.end()
-        (late,) = harness.add(1, LATE_S)
+        (late,) = harness.came(1, LATE_S)
         expect(late in _ids(harness.read(end, overlap_s=2 * LATE_S)[0]), "a record committed late is missed")
+
+
+def since_is_inclusive_and_loses_nothing(harness: FeedHarness) -> None:
+    """What changed at the very instant from which is read on, or at that of the last record told, is told."""
+    if harness.is_timed:
+        last = datetime.now(UTC).replace(microsecond=123_000)
+        harness.add(1, last)
+        end = harness.end()
+        (at_the_bound,) = harness.add(1, last - timedelta(seconds=LATE_S))
+        same_instant = harness.add(3, last)
+        told = _ids(harness.read(end, overlap_s=LATE_S)[0])
+        expect(at_the_bound in told, "a record of the instant from which is read on is missed")
+        expect(set(same_instant) <= set(told), "a record of the last record's instant is missed")
 
 
 def overlaps_do_not_add_up(harness: FeedHarness) -> None:
     """A reading that stops after its first page, again and again, must not creep backwards."""
-    steps = [harness.add(1, 3 * step * LATE_S) for step in range(4, -1, -1)]
+    steps = [harness.came(1, 3 * step * LATE_S) for step in range(4, -1, -1)]
     long_ago = {*steps[0], *steps[1]}
     cursor = harness.end()
     for _ in range(4):
@@ -104,6 +122,7 @@ FEED_LAWS: tuple[Callable[[FeedHarness], None], ...] = (
     the_first_reading_tells_everything,
     at_the_end_nothing_is_told_again,
     what_is_committed_late_is_told_within_the_overlap,
+    since_is_inclusive_and_loses_nothing,
     overlaps_do_not_add_up,
     a_stream_that_does_not_exist_is_a_configuration_error,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -61,6 +61,16 @@ class Harness:
     """Let the next write be stored, and its answer be lost."""
     refuse_next_call: Callable[[], None] | None = None
     """Let the next write be refused as 'try again later', with nothing stored."""
+    limit_next_call: Callable[[float], None] | None = None
+    """Let the next write be refused as one too many, with nothing stored and so many seconds to wait."""
+    with_secret: Callable[[str], Target] | None = None
+    """A connector to the same target, with a secret that is wrong."""
+    unprepared: Callable[[], Target] | None = None
+    """A connector to a target that lacks the field of the migration key."""
+    incapable: Mapping[str, Callable[[], Target]] = field(default_factory=dict)
+    """By name of a capability that this connector declares: one to the same target that declares it False."""
+    page_rows: int = 5
+    """Records that the target gives in a page are at most so many, when everything is read."""
     new_key: Callable[[], str] = field(default=lambda: f"law-{uuid.uuid4()}")
 
     # --- short words for the laws ---
@@ -98,6 +108,11 @@ class Harness:
     def found(self, key: str) -> Sequence[TargetRecord]:
         """All records under the key."""
         return self.target.read_by_keys(self.entity, [key]).get(key, ())
+
+    def delete(self, record: TargetRecord, *, expected: str | None = None) -> RowResult:
+        """Delete a record in a batch."""
+        key = record.migration_key or ""
+        return self.write(WriteRow(key, Op.DELETE, {}, record.target_id, expected))[key]
 
     def update(self, record: TargetRecord, *, expected: str | None = None, **values: str | None) -> RowResult:
         """Update the named fields."""

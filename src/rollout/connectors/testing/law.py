@@ -50,6 +50,16 @@ def concurrent(harness: Harness) -> str | None:
     return unique(harness) or (None if harness.target.capabilities.concurrency > 1 else "one call at a time")
 
 
+def deletes(harness: Harness) -> str | None:
+    """Records can be deleted and released."""
+    return None if harness.target.capabilities.can_delete else "the target deletes nothing"
+
+
+def incapable(harness: Harness) -> str | None:
+    """Something can be declared impossible."""
+    return None if harness.incapable else "the harness has no `incapable` connector"
+
+
 def needs(attribute: str) -> Callable[[Harness], str | None]:
     """The harness provides this."""
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from rollout.connectors.testing import changing, creating, failing, reading, removing  # noqa: F401 - declares their laws
+from rollout.connectors.testing import (  # noqa: F401 - declares their laws
+    changing,
+    creating,
+    failing,
+    reading,
+    removing,
+    undoing,
+)
 from rollout.connectors.testing.harness import Law
 from rollout.connectors.testing.law import declared
 

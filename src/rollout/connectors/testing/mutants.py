@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from rollout.connectors.base import Op, RowResult, RowStatus, TargetRecord, WriteRow
@@ -13,6 +15,8 @@ from rollout.connectors.memory import MemoryConnector, MemoryFault
 from rollout.connectors.testing.harness import Harness
 from rollout.connectors.testing.mutants_failing import FAILING_MUTANTS
 from rollout.connectors.testing.mutants_removing import REMOVING_MUTANTS
+from rollout.connectors.testing.mutants_undoing import UNDOING_MUTANTS
+from rollout.connectors.testing.mutants_values import VALUE_MUTANTS, ChangedRows
 from rollout.errors import UnsupportedOperation
 from rollout.model.entity import TargetSchema
 from rollout.model.finding import Finding, Level
@@ -37,7 +41,12 @@ _OPTIONS = {
 
 def memory_harness(make: Callable[..., MemoryConnector] = MemoryConnector) -> Harness:
     """A harness over a fresh memory target, or over a mutant of it."""
-    target = make(name="memory", options=_OPTIONS, base_dir=Path())
+    store = {"store": f"laws-{uuid.uuid4()}"}
+
+    def other(**options: object) -> MemoryConnector:
+        return make(name="memory", options=_OPTIONS | store | options, base_dir=Path())
+
+    target = other()
     return Harness(
         target=target,
         entity="account",
@@ -58,18 +67,14 @@ def memory_harness(make: Callable[..., MemoryConnector] = MemoryConnector) -> Ha
         add=lambda values: target.add("account", values, user="zhang.wei"),
         lose_next_answer=lambda: target.fail_next(MemoryFault.LOST_ANSWER),
         refuse_next_call=lambda: target.fail_next(MemoryFault.BUSY),
+        limit_next_call=lambda seconds: target.fail_next(MemoryFault.BUSY, retry_after_s=seconds),
+        with_secret=lambda secret: other(password=secret),
+        unprepared=lambda: other(has_key_field=False),
+        incapable={
+            "can_delete": lambda: other(can_delete=False),
+            "conditional_update": lambda: other(conditional_update=False),
+        },
     )
-
-
-class _ChangedRows(MemoryConnector):
-    """Base of mutants that spoil rows on the way in."""
-
-    def spoil(self, row: WriteRow) -> WriteRow | None:
-        raise NotImplementedError
-
-    def write(self, entity: str, rows: Sequence[WriteRow]) -> Sequence[RowResult]:
-        spoilt = [changed for row in rows if (changed := self.spoil(row)) is not None]
-        return super().write(entity, spoilt)
 
 
 class FindsErrorsWhereNoneAre(MemoryConnector):
@@ -173,7 +178,7 @@ class OverwritesOnSecondCreate(MemoryConnector):
         )
 
 
-class FoldsCaseOfKeys(_ChangedRows):
+class FoldsCaseOfKeys(ChangedRows):
     """Keys are stored and compared in lower case."""
 
     def spoil(self, row: WriteRow) -> WriteRow:
@@ -185,39 +190,6 @@ class FoldsCaseOfKeys(_ChangedRows):
 
     def read_by_keys(self, entity: str, migration_keys: Sequence[str]) -> Mapping[str, Sequence[TargetRecord]]:
         return super().read_by_keys(entity, [key.lower() for key in migration_keys])
-
-
-class TruncatesText(_ChangedRows):
-    """Long text is cut without a word."""
-
-    def spoil(self, row: WriteRow) -> WriteRow:
-        return replace(row, values={name: value and value[:20] for name, value in row.values.items()})
-
-
-class IgnoresNone(_ChangedRows):
-    """None is taken for "leave alone"."""
-
-    def spoil(self, row: WriteRow) -> WriteRow:
-        return replace(row, values={name: value for name, value in row.values.items() if value is not None})
-
-
-class ClearsUnnamedFields(_ChangedRows):
-    """An update replaces the whole record."""
-
-    def spoil(self, row: WriteRow) -> WriteRow:
-        everything: dict[str, str | None] = dict.fromkeys(self.options.entities["account"])
-        everything |= {"name": "cleared"}
-        return replace(row, values={**everything, **row.values}) if row.op is Op.UPDATE else row
-
-
-class KeepsEmptyText(MemoryConnector):
-    """An empty string comes back as one."""
-
-    def read_by_keys(self, entity: str, migration_keys: Sequence[str]) -> Mapping[str, Sequence[TargetRecord]]:
-        return {
-            key: [replace(r, values={n: v if v is not None else "" for n, v in r.values.items()}) for r in records]
-            for key, records in super().read_by_keys(entity, migration_keys).items()
-        }
 
 
 class AnswersUnknownKeys(MemoryConnector):
@@ -245,6 +217,13 @@ class RepeatsARecordAtThePageBorder(MemoryConnector):
             yield record
             if position == 5:  # noqa: PLR2004 - any position will do
                 yield record
+
+
+class StopsAfterTwoPages(MemoryConnector):
+    """Takes the second page for the last, whatever follows."""
+
+    def read_all(self, entity: str) -> Iterator[TargetRecord]:
+        return islice(super().read_all(entity), 10)
 
 
 class PassesOverRecordsWithoutKey(MemoryConnector):
@@ -287,14 +266,14 @@ class RevivesDeletedRecords(MemoryConnector):
         ]
 
 
-class IgnoresTheExpectedVersion(_ChangedRows):
+class IgnoresTheExpectedVersion(ChangedRows):
     """Last write wins."""
 
     def spoil(self, row: WriteRow) -> WriteRow:
         return replace(row, expected_version=None)
 
 
-class ExpectsAnotherVersion(_ChangedRows):
+class ExpectsAnotherVersion(ChangedRows):
     """Compares the version in another form than it hands out."""
 
     def spoil(self, row: WriteRow) -> WriteRow:
@@ -332,7 +311,7 @@ class RefusesToRepeatItself(MemoryConnector):
         ]
 
 
-class AdoptsByCreating(_ChangedRows):
+class AdoptsByCreating(ChangedRows):
     """An update with a key that no record holds becomes a create."""
 
     def spoil(self, row: WriteRow) -> WriteRow:
@@ -341,7 +320,7 @@ class AdoptsByCreating(_ChangedRows):
         return row
 
 
-class TakesAnyParent(_ChangedRows):
+class TakesAnyParent(ChangedRows):
     """A reference to nothing is dropped in silence."""
 
     def spoil(self, row: WriteRow) -> WriteRow:
@@ -362,13 +341,10 @@ MUTANTS: tuple[type[MemoryConnector], ...] = (
     CreatesDuplicates,
     OverwritesOnSecondCreate,
     FoldsCaseOfKeys,
-    TruncatesText,
-    IgnoresNone,
-    ClearsUnnamedFields,
-    KeepsEmptyText,
     AnswersUnknownKeys,
     AnswersOncePerAsking,
     RepeatsARecordAtThePageBorder,
+    StopsAfterTwoPages,
     PassesOverRecordsWithoutKey,
     CountsFromAStaleStatistic,
     SavesHalfOfARefusedUpdate,
@@ -380,6 +356,8 @@ MUTANTS: tuple[type[MemoryConnector], ...] = (
     RefusesToRepeatItself,
     AdoptsByCreating,
     TakesAnyParent,
+    *VALUE_MUTANTS,
     *FAILING_MUTANTS,
     *REMOVING_MUTANTS,
+    *UNDOING_MUTANTS,
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 
-from rollout.connectors.testing.harness import Harness, expect
-from rollout.connectors.testing.law import law
+from rollout.connectors.testing.harness import Harness, LawBrokenError, expect
+from rollout.connectors.testing.law import law, needs
+from rollout.errors import Fatal, OutcomeUnknown, Retryable
 from rollout.model.finding import has_errors
 
 
@@ -14,6 +16,34 @@ def checking_a_healthy_target_finds_no_error(harness: Harness) -> None:
     """Credentials and address of the harness are right, so `check` must say so."""
     findings = harness.target.check()
     expect(not has_errors(findings), f"check found: {[finding.message for finding in findings]}")
+
+
+@law(needs("unprepared"))
+def check_finds_a_missing_field(harness: Harness) -> None:
+    """Without a field for the migration key nothing could be found again."""
+    assert harness.unprepared
+    expect(has_errors(harness.unprepared().check()), "a target without the key field passes the check")
+
+
+@law(needs("with_secret"))
+def bad_credentials_are_fatal_and_leak_no_secret(harness: Harness) -> None:
+    """Trying again is pointless, and what is told ends up in logs and reports."""
+    assert harness.with_secret
+    secret = f"geheim-{harness.new_key()}"
+    stranger, row = harness.with_secret(secret), harness.create(1)
+    try:
+        stranger.write(harness.entity, [row])
+    except Fatal as error:
+        told = "".join(traceback.format_exception(error))
+    except (Retryable, OutcomeUnknown) as error:
+        raise LawBrokenError(f"bad credentials were called {type(error).__name__}") from error
+    else:
+        raise LawBrokenError("bad credentials were taken")
+    findings = stranger.check()
+    expect(has_errors(findings), "bad credentials pass the check")
+    told += f"{findings} {stranger!r} {vars(stranger)}"
+    expect(secret not in told, "the secret is told")
+    expect(not harness.found(row.migration_key), "bad credentials stored a row")
 
 
 @law()
@@ -53,17 +83,28 @@ def reading_a_key_twice_in_a_call_answers_one_record(harness: Harness) -> None:
 
 
 @law()
-def paging_sees_each_record_once(harness: Harness) -> None:
-    """Also over page borders, which the harness makes narrow, and also records without migration key."""
-    size = min(harness.target.capabilities.max_batch_rows, 12)
-    rows = [harness.create(number) for number in range(size)]
-    results = harness.write(*rows)
-    wanted = {result.target_id for result in results.values()}
+def each_row_arrives_once_over_more_than_two_pages(harness: Harness) -> None:
+    """Also those on page borders, and those without migration key."""
+    rows = [harness.create(number) for number in range(2 * harness.page_rows + 1)]
+    size = harness.target.capabilities.max_batch_rows
+    wanted = {
+        result.target_id
+        for start in range(0, len(rows), size)
+        for result in harness.write(*rows[start : start + size]).values()
+    }
     if harness.add:
         wanted.add(harness.add(harness.sample(99)))
     seen = Counter(record.target_id for record in harness.target.read_all(harness.entity))
     expect(not wanted - set(seen), f"{len(wanted - set(seen))} records were passed over")
     expect(all(times == 1 for times in seen.values()), "a record was seen twice")
+
+
+@law()
+def reading_by_id_answers_those_that_exist(harness: Harness) -> None:
+    """As they are read by key, and nothing for the others."""
+    records = {record.target_id: record for record in (harness.stored(1), harness.stored(2))}
+    found = harness.target.read_by_ids(harness.entity, [*reversed(records), "no-such-id"])
+    expect(dict(found) == records, "reading by id answers other records than reading by key")
 
 
 @law()
