@@ -59,7 +59,7 @@ class Histories:
             line.plan_id,
             _deed(line),
             line.target_id or row.target_id,
-            _fields(line, row, before),
+            _fields(line, row, before, after),
             before,
             # Without an image somebody else than the target said that the row landed as it was planned.
             after if after is not None else dict(row.new),
@@ -93,8 +93,10 @@ def _deed(line: HistoryLine) -> Deed:
     return {RowState.CREATED: Deed.CREATED, RowState.ADOPTED: Deed.ADOPTED}.get(RowState(line.state), Deed.UPDATED)
 
 
-def _fields(line: HistoryLine, row: PlannedRow, before: Values | None) -> frozenset[str]:
+def _fields(line: HistoryLine, row: PlannedRow, before: Values | None, after: Values | None) -> frozenset[str]:
     """The fields that the call set."""
+    if line.state == RowState.UNDONE and after is not None:
+        return frozenset(after)
     if line.step > 1:
         return frozenset(row.deferred)
     if line.state == RowState.CONFLICT:
@@ -107,4 +109,4 @@ def _fields(line: HistoryLine, row: PlannedRow, before: Values | None) -> frozen
 
 
 def _took_back(line: HistoryLine) -> frozenset[str]:
-    return frozenset(line.scope.get("plans", ())) if line.kind == "undo" else frozenset()
+    return frozenset(line.scope.get("plans", ())) if line.kind == "undo" and line.step != PARTING else frozenset()
