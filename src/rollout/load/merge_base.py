@@ -46,6 +46,11 @@ def left_to_people(name: str, ours: str | None, theirs: str | None, fingerprint:
     return f"{fingerprint(name, ours)}{_THEIRS}{fingerprint(name, theirs)}"
 
 
+def is_left_to_people(entry: str) -> bool:
+    """Whether people's value stays in a field although ours is another one."""
+    return _THEIRS in entry
+
+
 def stored_mark(entry: str) -> str:
     """The fingerprint of what the target held when the entry was made."""
     return entry.rpartition("|")[2]

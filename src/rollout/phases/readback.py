@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,10 @@ import pyarrow.parquet as pq
 from rollout.cleanse.chunk import cleanse_chunk
 from rollout.cleanse.rules import compile_mapping
 from rollout.journal.outcomes import outcome_rows
-from rollout.journal.plans import PlanRecord, Plans
+from rollout.journal.overlay import overlay_of
+from rollout.journal.plans import FORWARD, PlanRecord, Plans
+from rollout.journal.rows import merge_bases
+from rollout.load.merge_base import is_left_to_people
 from rollout.load.plan import Action
 from rollout.load.work import row_place
 from rollout.model.entity import Values
@@ -23,6 +27,7 @@ from rollout.model.target import TargetRecord
 from rollout.phases.cleanse import transform_context
 from rollout.phases.context import PhaseContext, TargetConnector, shown
 from rollout.phases.golden import golden_paths
+from rollout.phases.repairs import Repairs, repaired_values
 from rollout.verify.observe import observe
 from rollout.verify.recheck import Expectation, wrong_fields
 from rollout.verify.reconcile import CROSSWALK, KEPT, EntityData
@@ -30,6 +35,8 @@ from rollout.verify.sample import SampleBound, bound, draw, sample_size
 
 _KEYS = 5_000
 """Keys looked up in the journal at once."""
+_KEEPING = (Action.UPDATE, Action.UNCHANGED, Action.ADOPT)
+"""What a plan may do with a record and leave some of its fields to people."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +55,65 @@ class ReadBack:
         counted = self.target.count(entity)
         with shown(self.context.progress, f"read back {entity}", counted, "records") as progress:
             observe(self.target.read_all(entity), list(fields), path, advance=progress.advance)
-        golden = golden_paths(self.context)[entity]
+        golden = self.repairs.golden_path(entity, golden_paths(self.context)[entity])
         return EntityData(entity, fields, golden, self._crosswalk(entity), path), counted
 
     def kept(self, entity: str, fields_path: Path) -> pa.Table:
-        """Of the differences found, the fields that the approved plan leaves to the people who changed them."""
-        keys = pc.unique(pq.read_table(fields_path, columns=["migration_key"])["migration_key"]).to_pylist()
-        sealer = self.context.journal.sealer(self.plan.key_id)
-        plans = Plans(self.context.journal.project_id)
+        """Of the differences found, the fields that the approved plans leave to the people who changed them."""
+        left = set(pc.unique(pq.read_table(fields_path, columns=["migration_key"])["migration_key"]).to_pylist())
         found: list[dict[str, str]] = []
+        for plan in self._loads():  # the one begun last that has a record speaks of it
+            by_key = self._kept_by(plan, entity, sorted(left))
+            found += [{"migration_key": key, "field": name} for key, names in by_key.items() for name in names]
+            left -= by_key.keys()
+        found += self._left_to_people(entity, pq.read_table(fields_path, columns=["migration_key", "field"]))
+        pairs = sorted({(row["migration_key"], row["field"]) for row in found})
+        return pa.Table.from_pylist([{"migration_key": key, "field": name} for key, name in pairs], schema=KEPT)
+
+    def _loads(self) -> list[PlanRecord]:
+        """The wave's plans that load records, topmost first."""
+        journal, plan = self.context.journal, self.plan
+        with journal.transaction() as connection:
+            overlay = overlay_of(connection, journal.project_id, plan.target, plan.wave)
+        return [plan for plan in overlay.plans if plan.kind in FORWARD] if overlay else []
+
+    def _kept_by(self, plan: PlanRecord, entity: str, keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The fields that a plan leaves to people, of those of these records that it has."""
+        sealer, plans = self.context.journal.sealer(plan.key_id), Plans(self.context.journal.project_id)
+        found: dict[str, tuple[str, ...]] = {}
         for start in range(0, len(keys), _KEYS):
             with self.context.journal.transaction() as connection:
-                rows = plans.rows_by_key(connection, self.plan.plan_id, entity, keys[start : start + _KEYS])
+                rows = plans.rows_by_key(connection, plan.plan_id, entity, keys[start : start + _KEYS])
             for key, row in rows.items():
-                if row.action in (Action.UPDATE, Action.UNCHANGED):
-                    payload = sealer.open(row.payload, row_place(self.plan.plan_id, entity, key))
-                    found += [{"migration_key": key, "field": name} for name in payload["kept"]]
-        return pa.Table.from_pylist(found, schema=KEPT)
+                if row.action in _KEEPING:
+                    payload = sealer.open(row.payload, row_place(plan.plan_id, entity, key))
+                    found[key] = tuple(payload["kept"])
+        return found
+
+    def _left_to_people(self, entity: str, differing: pa.Table) -> list[dict[str, str]]:
+        """The differing fields that an earlier plan left to people, and that no later one had to speak of."""
+        wanted: dict[str, list[str]] = {}
+        for row in differing.to_pylist():
+            wanted.setdefault(row["migration_key"], []).append(row["field"])
+        keys, journal = list(wanted), self.context.journal
+        found: list[dict[str, str]] = []
+        for start in range(0, len(keys), _KEYS):
+            with journal.transaction() as connection:
+                bases = merge_bases(
+                    connection, journal.project_id, self.plan.target, entity, keys[start : start + _KEYS]
+                )
+            found += [
+                {"migration_key": key, "field": name}
+                for key, base in bases.items()
+                for name in wanted[key]
+                if is_left_to_people(base.get(name, ""))
+            ]
+        return found
+
+    @cached_property
+    def repairs(self) -> Repairs:
+        """What people put right: the target is to hold that."""
+        return Repairs(self.context, self.plan.target)
 
     def _crosswalk(self, entity: str) -> pa.Table:
         journal = self.context.journal
@@ -93,7 +142,10 @@ class SampleLook:
 class Sampler:
     """Draws an entity's sample and looks at its rows, by key, in the target itself."""
 
-    def __init__(self, context: PhaseContext, target: TargetConnector, data: Mapping[str, EntityData]) -> None:
+    def __init__(
+        self, context: PhaseContext, target: TargetConnector, data: Mapping[str, EntityData], repairs: Repairs
+    ) -> None:
+        self._repairs = repairs
         self._context = context
         self._target = target
         self._data = data
@@ -196,7 +248,8 @@ class Sampler:
             plans = compile_mapping(mapping, project.spec.entities[entity].fields, context)
             clean = cleanse_chunk(table, plans, context, priority=source.priority).clean
             found |= {row["_source_key"]: row for row in clean.to_pylist()}
-        return found
+        decided = self._repairs.about(entity, list(found)) if found else {}
+        return found | {key: repaired_values(found[key], decision.repairs) for key, decision in decided.items()}
 
 
 def _where(path: Path, column: str, values: Sequence[str]) -> pa.Table:

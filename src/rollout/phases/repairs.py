@@ -37,7 +37,7 @@ class Repairs:
         repaired = {decision.golden_key: decision for decision in self.of(entity).values() if decision.repairs}
         if not repaired:
             return records
-        by_key = self._by_golden_key(entity, [record.golden_key for record in records])
+        by_key = self.about(entity, [record.golden_key for record in records])
         return [
             _repaired(record, decision.repairs)
             if (decision := by_key.get(record.golden_key)) and decision.repairs
@@ -72,7 +72,7 @@ class Repairs:
         if not any(decision.repairs for decision in self.of(entity).values()):
             return golden
         table = pq.read_table(golden)
-        by_key = self._by_golden_key(entity, table["_golden_key"].to_pylist())
+        by_key = self.about(entity, table["_golden_key"].to_pylist())
         repaired = {key: decision for key, decision in by_key.items() if decision.repairs}
         places = {key: at for at, key in enumerate(table["_golden_key"].to_pylist()) if key in repaired}
         for field in sorted({name for decision in repaired.values() for name in decision.repairs}):
@@ -91,7 +91,8 @@ class Repairs:
         draft.replace(path)
         return path
 
-    def _by_golden_key(self, entity: str, golden_keys: Sequence[str]) -> dict[str, RowDecision]:
+    def about(self, entity: str, golden_keys: Sequence[str]) -> dict[str, RowDecision]:
+        """The newest decisions about golden records, by golden key."""
         with self._journal.transaction() as connection:
             keys = crosswalk.keys(connection, self._journal.project_id, entity, golden_keys)
         decisions = self.of(entity)

@@ -190,7 +190,7 @@ def _examine(
             found.counted = {name: found.counted[name] for name in names}
             if _leave_to_people(reader, data, found.reconciled):
                 found.reconciled = reconcile(connection, list(data.values()), names, folder=stages, tag=run_id)
-            sampler = Sampler(context, target, data)
+            sampler = Sampler(context, target, data, reader.repairs)
             for name in names:
                 found.looks[name] = sampler.look(name)
                 found.suites[name] = _suites(context, connection, data[name], found.reconciled[name])

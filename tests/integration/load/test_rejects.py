@@ -11,6 +11,7 @@ from rollout.phases.load import run_load
 from rollout.phases.plan import run_plan
 from rollout.phases.rejects import export_rejects, list_rejects
 from rollout.phases.rejects_import import ImportSummary, import_rejects
+from rollout.phases.verify import run_verify
 from tests.integration.load._sheet import Sheet
 
 LONG = "much longer than twenty characters"
@@ -139,6 +140,34 @@ def test_conflicts_are_settled_field_by_field_and_stay_settled(bench, export):
     assert held["Company 5"].values["phone"] == "+865"
     again = bench.plan()
     assert again.entities["account"].unchanged == 12
+
+
+def test_what_people_put_right_and_decided_passes_the_verification(bench, export):
+    conflict(bench)
+    sheet = export(bench)
+    sheet.fill("s:2", "phone", action="保留CRM值")
+    sheet.fill("s:2", "note", action="用旧值")
+    sheet.fill("s:5", "phone", action="保留CRM值")
+    bring_back(bench, sheet)
+    retry(bench)
+    assert run_verify(bench.context).entities["account"].reconciliation.kept == 2
+    bench.plan_and_load()
+    figures = run_verify(bench.context).entities["account"].reconciliation
+    assert (figures.ok, figures.different, figures.kept) == (12, 0, 2)
+
+
+def test_a_repaired_value_is_what_the_target_must_hold(bench, export):
+    bench.golden(SPOILT)
+    bench.plan_and_load()
+    sheet = export(bench)
+    sheet.fill("s:3", "note", action="重试", new_value="short")
+    sheet.fill("s:4", action="跳过")
+    bring_back(bench, sheet)
+    retry(bench)
+    figures = run_verify(bench.context).entities["account"].reconciliation
+    assert (figures.ok, figures.different, figures.missing) == (11, 0, 0)
+    bench.edit("Company 3", note="typed")
+    assert run_verify(bench.context).entities["account"].reconciliation.wrong_fields == {"note": 1}
 
 
 def test_a_value_that_moved_since_the_export_is_not_decided_blindly(bench, export):

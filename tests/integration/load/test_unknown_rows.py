@@ -109,7 +109,7 @@ def test_a_row_that_a_later_plan_left_out_can_be_decided_as_well(lost, tmp_path)
 
 
 def test_what_became_of_an_undo_is_decided_too(make_bench, tmp_path):
-    bench = make_bench(max_batch_rows=1)
+    bench = make_bench(max_batch_rows=1, conditional_update=False)
     bench.golden(ACCOUNTS)
     bench.plan_and_load()
     plan = plan_undo(bench.context, wave="all")
