@@ -32,7 +32,7 @@ class ThreeWay:
     changing: dict[str, str | None] = field(default_factory=dict)
     """To be set: only the source changed, or we never wrote the field."""
     kept: list[str] = field(default_factory=list)
-    """Only people changed it: theirs stays."""
+    """Only people changed it, or it is theirs to change: theirs stays."""
     clashing: list[str] = field(default_factory=list)
     """Both changed it, to different values."""
     agreed: dict[str, str] = field(default_factory=dict)
@@ -79,6 +79,8 @@ def three_way(
         held = theirs.get(name)
         owner = ownership.get(name) if ownership else None
         if owner == "crm":
+            if held != value:
+                result.kept.append(name)
             continue
         entry = base.get(name) if base is not None else None
         if entry is None:
@@ -97,8 +99,9 @@ def three_way(
             _theirs_differs(result, name, value, owner, source_changed=source_changed, people_changed=people_changed)
         elif source_changed:
             result.changing[name] = value
-    for names in (result.kept, result.clashing, result.overwrites):
-        names.sort()
+    result.kept.sort()
+    result.clashing.sort()
+    result.overwrites.sort()
     return result
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rollout.errors import ConfigError
@@ -63,24 +63,40 @@ def nothing_new(context: PhaseContext, plan_id: str, target_name: str, wave: str
         )
     if len(known) != open_rows:
         return False
-    opener = _Opener(context)
-    return all(
-        (line := known.get((entity, row.migration_key))) is not None and _is_same(context, opener, plan_id, line, row)
-        for entity, row in _rows(context, plan_id)
-    )
+    rows = _rows(context, plan_id)
+    if rows.keys() != known.keys():
+        return False
+    opener, before = _Opener(context), _rows_of_lines(context, known.values())
+    return all(_is_same(opener, plan_id, line, rows[place], before.get(place)) for place, line in known.items())
 
 
-def _rows(context: PhaseContext, plan_id: str) -> Iterator[tuple[str, StoredRow]]:
+_Rows = dict[tuple[str, str], StoredRow]
+"""By entity and migration key."""
+
+
+def _rows(context: PhaseContext, plan_id: str) -> _Rows:
+    """The rows of the draft that are not at rest."""
     with context.journal.transaction() as connection:
-        yield from Plans(context.journal.project_id).not_at_rest(connection, plan_id)
+        rows = Plans(context.journal.project_id).not_at_rest(connection, plan_id)
+        return {(entity, row.migration_key): row for entity, row in rows}
 
 
-def _is_same(context: PhaseContext, opener: _Opener, plan_id: str, line: Line, row: StoredRow) -> bool:
+def _rows_of_lines(context: PhaseContext, known: Iterable[Line]) -> _Rows:
+    """The rows that open lines are of."""
+    keys: dict[tuple[str, str], list[str]] = {}
+    for line in known:
+        keys.setdefault((line.plan_id, line.entity), []).append(line.migration_key)
+    found: _Rows = {}
+    for (plan_id, entity), wanted in keys.items():
+        with context.journal.transaction() as connection:
+            rows = Plans(context.journal.project_id).rows_by_key(connection, plan_id, entity, wanted)
+        found |= {(entity, key): row for key, row in rows.items()}
+    return found
+
+
+def _is_same(opener: _Opener, plan_id: str, line: Line, row: StoredRow, before: StoredRow | None) -> bool:
     if line.state in _UNDECIDED:
         return row.reason_code == "outcome_unknown"
-    with context.journal.transaction() as connection:
-        rows = Plans(context.journal.project_id).rows_by_key(connection, line.plan_id, line.entity, [row.migration_key])
-    before = rows.get(row.migration_key)
     if before is None or (before.action, before.reason_code) != (row.action, row.reason_code):
         return False
     then, now = opener.open(line.plan_id, line.entity, before), opener.open(plan_id, line.entity, row)

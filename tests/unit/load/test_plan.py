@@ -126,7 +126,8 @@ def test_what_was_left_to_people_is_at_rest_until_a_side_changes_and_then_a_pers
 def test_a_field_belongs_to_whom_the_project_says(ours, theirs, sent, stored):
     base = learned(sent, stored, mark)
     crm = three_way(ours, theirs, base, mark, dict.fromkeys(ours, "crm"))
-    assert not any((crm.changing, crm.kept, crm.clashing, crm.agreed))
+    assert not any((crm.changing, crm.clashing, crm.agreed))
+    assert crm.kept == sorted(name for name in ours if ours[name] != theirs.get(name))
     source = three_way(ours, theirs, base, mark, dict.fromkeys(ours, "source"))
     assert not source.kept
     assert not source.clashing
