@@ -52,8 +52,10 @@ def approve_plan(options: ApproveOptions) -> State[Any]:
     state = record_approval(options, return_state=True)
     if not state.is_completed():
         return failed(state)
-    is_undo = state.result().kind == "undo"
+    kind = state.result().kind
     message = f"plan {options.plan_id} approved by {options.person}"
-    if options.go_on:
-        message += go_on_with(options, "undo", plan_id=options.plan_id) if is_undo else go_on_with(options)
+    if kind == "unmerge":
+        message += "; apply it with `rollout unmerge`"
+    elif options.go_on:
+        message += go_on_with(options, "undo", plan_id=options.plan_id) if kind == "undo" else go_on_with(options)
     return Completed(name="Approved", message=message)

@@ -6,7 +6,7 @@ import click
 
 from rollout.cli.verb import Invocation, verb
 
-APPLIES = {"undo": "undo", "retry": "load --retry"}
+APPLIES = {"undo": "undo", "unmerge": "unmerge", "retry": "load --retry"}
 """The verb that applies a plan of a kind, where it is not `load`."""
 
 
