@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from openpyxl import Workbook
 from sqlalchemy import select
 
+from rollout.cli.app import run
 from rollout.connectors import memory
 from rollout.connectors.memory import MemoryConnector
 from rollout.errors import ApprovalError, ConfigError
@@ -154,11 +156,14 @@ def write_legacy(root: Path) -> None:
 
 
 @pytest.fixture
-def company(tmp_path: Path, pg_url: str) -> Iterator[Company]:
+def company(tmp_path: Path, pg_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Company]:
     """A company whose data are loaded and whose people were let in."""
     write_legacy(tmp_path / "old" / "legacy")
     path = make_project(tmp_path / "old", "old", "legacy", str(tmp_path))
-    journal = Journal.open(pg_url, project_id="old", keys=KeyRing.parse(KeyRing.generate()))
+    keys = KeyRing.generate()
+    monkeypatch.setenv("ROLLOUT_KEYS", keys)
+    monkeypatch.setenv("ROLLOUT_DATABASE_URL", pg_url)
+    journal = Journal.open(pg_url, project_id="old", keys=KeyRing.parse(keys))
     context = PhaseContext(project=load_project(path), journal=journal)
     code = people.add(journal, "tester")
     run_cleanse(context)
@@ -346,3 +351,18 @@ def test_the_continuity_copy_shows_customers_with_their_contacts(company) -> Non
         ("乙", "南方（集团）有限公司"),
         ("丙", "新公司"),
     }
+
+
+def test_the_verbs_tell_what_they_exported(company, capsys, monkeypatch) -> None:
+    work_in_the_crm(company)
+    monkeypatch.setenv("ROLLOUT_CODE", company.code)
+    project = str(company.context.project.path)
+    signed = ("--by", "tester", "--reason", WHY)
+    since = f"{company.let_in - timedelta(days=1):%Y-%m-%d}"
+    assert run(["--project", project, "export", "since-cutover", "--since", since, *signed]) == 1  # one has no place
+    told = capsys.readouterr().out
+    assert "account: 2 created, 3 changed, 1 gone, 1 values not carried" in told
+    assert run(["--project", project, "export", "since-cutover", *signed, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["hint"] == "give --since"
+    assert run(["--project", project, "export", "offline-customers", *signed, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["entities"] == {"account": 5, "contact": 3}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from rollout.cli.app import run
 from rollout.connectors import memory
 from rollout.connectors.memory import MemoryConnector, MemoryFault
 from rollout.errors import ApprovalError, ConfigError
@@ -101,7 +103,7 @@ class Case:
 
 
 @pytest.fixture
-def case(tmp_path: Path, pg_url: str) -> Iterator[Case]:
+def case(tmp_path: Path, pg_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     """Two companies that were merged because of one wrong code, loaded as one."""
     (tmp_path / "legacy").mkdir()
     for name, rows in FILES.items():
@@ -110,7 +112,10 @@ def case(tmp_path: Path, pg_url: str) -> Iterator[Case]:
     (tmp_path / "rollout.yaml").write_text(PROJECT.format(store=tmp_path), encoding="utf-8")
     (tmp_path / "account.yaml").write_text(ACCOUNT, encoding="utf-8")
     (tmp_path / "contact.yaml").write_text(CONTACT, encoding="utf-8")
-    journal = Journal.open(pg_url, project_id="apart", keys=KeyRing.parse(KeyRing.generate()))
+    keys = KeyRing.generate()
+    monkeypatch.setenv("ROLLOUT_KEYS", keys)
+    monkeypatch.setenv("ROLLOUT_DATABASE_URL", pg_url)
+    journal = Journal.open(pg_url, project_id="apart", keys=KeyRing.parse(keys))
     case = Case(PhaseContext(load_project(tmp_path / "rollout.yaml"), journal), people.add(journal, "tester"))
     run_cleanse(case.context)
     case.approve(run_plan(case.context).plan_id)
@@ -208,3 +213,15 @@ def test_rows_that_the_project_keeps_apart_are_never_merged(case) -> None:
     path.write_text(text, encoding="utf-8")
     context = PhaseContext(load_project(path), case.context.journal)
     assert run_cleanse(context).entities["account"].merged == 0
+
+
+def test_the_verb_plans_with_a_key_and_applies_without(case, capsys) -> None:
+    project = str(case.context.project.path)
+    assert run(["--project", project, "unmerge", "accounts:2", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    case.approve(plan["plan_id"])
+    assert run(["--project", project, "unmerge"]) == 0
+    told = capsys.readouterr().out
+    assert "accounts:2: record M" in told
+    assert "(applied)" in told
+    assert run(["--project", project, "unmerge", "accounts:2", "--plan", plan["plan_id"]]) == 2
