@@ -52,11 +52,11 @@ def test_a_few_nights_and_what_a_blind_check_makes_of_them(demo, monkeypatch):
 
 
 @pytest.mark.attack
-def test_a_whole_month(demo):
-    """Of another seed than the command that the README shows, which its test runs."""
-    found = simulate(demo, seed=2)
-    assert found.nights == 30
-    assert {fault.kind for fault in found.faults} == set(FaultKind)
+def test_ten_nights_of_another_seed(demo):
+    """The whole month, of its own seed, is the command that the README shows, which its test runs."""
+    kinds = [FaultKind.ORDER_LOST, FaultKind.LOGIN_DOWN, FaultKind.ACCOUNT_DELETED]
+    found = simulate(demo, seed=2, nights=10, kinds=kinds)
+    assert {fault.kind for fault in found.faults} == set(kinds)
     assert [fault for fault in found.faults if not fault.found] == []
     assert found.alarms == ()
-    assert found.faults_seeded == found.faults_found >= 12
+    assert found.faults_seeded == found.faults_found >= len(kinds)
