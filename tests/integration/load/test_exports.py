@@ -18,7 +18,7 @@ from openpyxl import Workbook
 from sqlalchemy import select
 
 from rollout.cli.app import run
-from rollout.connectors import memory
+from rollout.connectors import memory, registry
 from rollout.connectors.memory import MemoryConnector
 from rollout.errors import ApprovalError, ConfigError
 from rollout.journal import people, schema
@@ -33,6 +33,8 @@ from rollout.phases.load import run_load
 from rollout.phases.offline_customers import export_offline_customers
 from rollout.phases.plan import run_plan
 from rollout.project.loader import load_project
+
+from ._automated import AutomatedCrm
 
 PROJECT = """
 version: 1
@@ -366,3 +368,25 @@ def test_the_verbs_tell_what_they_exported(company, capsys, monkeypatch) -> None
     assert json.loads(capsys.readouterr().out)["error"]["hint"] == "give --since"
     assert run(["--project", project, "export", "offline-customers", *signed, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["entities"] == {"account": 5, "contact": 3}
+
+
+def test_the_verbs_for_rules_tell_what_is_on_and_must_go_on_again(company, capsys, monkeypatch) -> None:
+    crm = AutomatedCrm(company.crm.options.model_dump())
+    made = registry.create
+
+    def create(connector: str, **given: object):
+        return crm if connector == "memory" else made(connector, **given)
+
+    monkeypatch.setattr(registry, "create", create)
+    monkeypatch.setenv("ROLLOUT_CODE", company.code)
+    project = str(company.context.project.path)
+    signed = ("--by", "tester", "--reason", WHY)
+    assert run(["--project", project, "preflight"]) == 1
+    assert "公海回收 counts 30 days from a time that the project does not write" in capsys.readouterr().out
+    assert run(["--project", project, "automation", "off", "--rule", "pool", *signed]) == 0
+    assert "To be switched on again: pool" in capsys.readouterr().out
+    assert run(["--project", project, "automation", "status", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["still_off"] == ["pool"]
+    assert run(["--project", project, "automation", "on", *signed]) == 0
+    assert "To be switched on again: nothing" in capsys.readouterr().out
+    assert run(["--project", project, "automation", "status"]) == 0
