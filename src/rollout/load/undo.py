@@ -139,10 +139,12 @@ def undo_row(
     return row._replace(action=Action.RESTORE, new=back.new, old=back.old, base=back.base)
 
 
-def kept(row: PlannedRow, undone: Sequence[Written], now: TargetRecord | None, reason: str, message: str) -> PlannedRow:
+def kept(
+    row: PlannedRow, undone: Sequence[Written], now: TargetRecord | None, *, reason_code: str, message: str
+) -> PlannedRow:
     """The row of a record that we created and that stays: what we changed in it later goes back all the same."""
     back = _going_back(undone[1:], now)
-    stays = row._replace(action=Action.KEEP, new={}, old={}, reason_code=reason, message=message)
+    stays = row._replace(action=Action.KEEP, new={}, old={}, reason_code=reason_code, message=message)
     if not back.new:
         return stays
     return stays._replace(action=Action.RESTORE, new=back.new, old=back.old, base=back.base)
@@ -155,7 +157,7 @@ def linked(
     standing = chain(history.lines).standing
     first = next(at for at, line in enumerate(standing) if line.plan_id in scope.plans)
     told = f"records refer to it: {', '.join(sorted(entities))}"
-    return kept(row, standing[first:], now, "linked_since", told)
+    return kept(row, standing[first:], now, reason_code="linked_since", message=told)
 
 
 def _uncreated(
@@ -175,12 +177,13 @@ def _uncreated(
         edited.add("migration_key")
     if edited or is_persons:
         told = f"edited in the CRM since the load: {', '.join(sorted(edited))}" if edited else "saved in the CRM since"
-        return kept(row, undone, now, "edited_since", told)
+        return kept(row, undone, now, reason_code="edited_since", message=told)
     if not scope.can_delete:
-        return kept(row, undone, now, "cannot_delete", "this target does not let us delete records")
+        told = "this target does not let us delete records"
+        return kept(row, undone, now, reason_code="cannot_delete", message=told)
     if not scope.can_tell_links:
         told = "this target does not tell which records refer to it: deleting it might take people's work along"
-        return kept(row, undone, now, "links_unknown", told)
+        return kept(row, undone, now, reason_code="links_unknown", message=told)
     return row._replace(action=Action.DELETE, old=dict(now.values))
 
 

@@ -14,6 +14,7 @@ from rollout.journal.plans import ApprovalRecord, PlanRecord, Plans
 from rollout.journal.rows import rows_written
 from rollout.journal.syncs import Syncs
 from rollout.load.machine import RowState
+from rollout.load.plan import Action
 from rollout.load.runner import EntityLoad
 from rollout.model.base import Frozen
 from rollout.model.verdict import GateResult
@@ -235,20 +236,25 @@ def _summary(
     )
 
 
+_COUNTED: Mapping[str, str] = {
+    RowState.KEPT: "kept",
+    RowState.CONFLICT: "conflicts",
+    RowState.UNKNOWN: "unknown",
+    RowState.INTENT: "unknown",
+}
+_GONE_BACK = {Action.DELETE: "deleted", Action.RELEASE: "released", Action.RESTORE: "restored"}
+
+
 def undo_counts(rows: Mapping[tuple[str, str, str | None, str | None], int]) -> UndoCounts:
     """Counts by what became of the records: see :func:`rollout.journal.history.count_undone`."""
     found = dict.fromkeys(UndoCounts.model_fields, 0)
     for (action, state, planned, reason), count in rows.items():
-        name = {RowState.KEPT: "kept", RowState.CONFLICT: "conflicts", RowState.UNKNOWN: "unknown"}.get(
-            RowState(state) if state != "open" else RowState.WAITING, "open"
-        )
-        if state == RowState.INTENT:
-            name = "unknown"
         if state == RowState.UNDONE:
-            name = "kept" if planned else {"delete": "deleted", "release": "released"}.get(action, "restored")
+            found["kept" if planned else _GONE_BACK[Action(action)]] += count
             found["conflicts"] += count if reason == "partly_undone" else 0
             found["already_gone"] += count if reason == "already_gone" else 0
-        found[name] += count
+        else:
+            found[_COUNTED.get(state, "open")] += count
     return UndoCounts(**found)
 
 

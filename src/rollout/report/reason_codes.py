@@ -36,6 +36,7 @@ OF_PEOPLE = ("skipped_by_person", "abandoned_by_person")
 OF_UNDO = (
     "already_gone",
     "changed_since_load",
+    "cannot_delete",
     "edited_since",
     "key_not_released",
     "linked_since",
