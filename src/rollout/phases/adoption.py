@@ -13,11 +13,9 @@ from rollout.journal.leases import Throttle
 from rollout.load.adopt import Adoptions, pair
 from rollout.mapping.transforms import compile_steps, run_steps
 from rollout.mapping.transforms_base import TransformContext
-from rollout.match.exact import key_texts
 from rollout.match.spec import MatchKey, MatchSpec
 from rollout.model.entity import FieldType, Values
 from rollout.model.target import TargetRecord
-from rollout.phases.cleanse import transform_context
 from rollout.phases.context import PhaseContext, TargetConnector
 from rollout.phases.golden import GoldenRecord
 from rollout.project.spec import EntitySpec, ProjectSpec
@@ -83,6 +81,8 @@ class AdoptionFinder:
         """
         if not self._keys or self._is_empty() or not self._lacking(wave):
             return Adoptions()
+        from rollout.phases.cleanse import transform_context  # noqa: PLC0415 - heavy, and seldom needed
+
         spec = self._context.project.spec.entities[self._entity]
         transforms = transform_context(self._context.project, self._entity, spec.sources[0])
         index = self._index(spec, transforms)
@@ -117,7 +117,7 @@ class AdoptionFinder:
             table = _table([record.values for record in records], fields)
             cleansed = pa.table({name: _cleansed(table[name], types[name], transforms) for name in fields})
             for key, known in zip(self._keys, index, strict=True):
-                texts = key_texts(cleansed, key, _itself(key), transforms).to_pylist()
+                texts = _texts(cleansed, key, transforms)
                 for record, text in zip(records, texts, strict=True):
                     if text is not None:
                         known.setdefault(text, []).append(record.target_id)
@@ -141,7 +141,7 @@ class AdoptionFinder:
         for key, known in zip(self._keys, index, strict=True):
             if not known:
                 continue
-            texts = key_texts(_table(values, key.fields), key, _itself(key), transforms).to_pylist()
+            texts = _texts(_table(values, key.fields), key, transforms)
             for record, text in zip(batch, texts, strict=True):
                 if text is not None and (ids := known.get(text)):
                     yield record.golden_key, ids
@@ -169,5 +169,9 @@ def _cleansed(column: Any, field_type: FieldType, transforms: TransformContext) 
     return run_steps(column, compile_steps([], field_type), transforms).values
 
 
-def _itself(key: MatchKey) -> dict[str, str]:
-    return {name: name for name in key.fields}
+def _texts(table: Any, key: MatchKey, transforms: TransformContext) -> list[str | None]:
+    """What rows are compared by; None where a field of the key has no value, or a filler."""
+    from rollout.match.exact import key_texts  # noqa: PLC0415 - heavy, and seldom needed
+
+    texts: list[str | None] = key_texts(table, key, {name: name for name in key.fields}, transforms).to_pylist()
+    return texts

@@ -15,7 +15,6 @@ from rollout.errors import ConfigError
 from rollout.journal.gone import GoneRecord, gone_records
 from rollout.journal.plans import Plans
 from rollout.model.base import Frozen
-from rollout.phases.cleanse import run_cleanse
 from rollout.phases.context import PhaseContext
 from rollout.phases.drift import source_inputs
 from rollout.phases.leases import working_on
@@ -92,6 +91,8 @@ def _cleanse_if_changed(context: PhaseContext) -> bool:
     run = context.journal.latest_run("cleanse")
     if run is not None and run.summary.get("inputs") == source_inputs(context):
         return False
+    from rollout.phases.cleanse import run_cleanse  # noqa: PLC0415 - heavy
+
     run_cleanse(context)
     return True
 
