@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rollout.errors import ApprovalError, ConfigError, Fatal, LeaseHeld
 from rollout.journal.engine import Engine
-
-from ._world import Crash, Process, Watch, World, assert_holds, assert_no_duplicates
+from tests.attack._world import Crash, Process, Watch, World, assert_holds, assert_no_duplicates
 
 ACCOUNTS = {f"s:{n}": {"name": f"C{n}", "phone": f"+8621000000{n:02}"} for n in range(4)}
+ACCOUNTS["s:0"]["parent"] = "s:3"  # which is loaded after it
 CONTACTS = {f"c:{n}": {"name": f"P{n}", "account": f"s:{n}"} for n in range(2)}
 CHANGED = {
     **ACCOUNTS,
@@ -99,6 +99,51 @@ def changed_and_planned(process: Process) -> None:
     process.approve()
 
 
+def changed_and_loaded(process: Process) -> None:
+    """And the change is in the CRM."""
+    changed_and_planned(process)
+    process.load()
+
+
+def taken_up(process: Process) -> None:
+    """All of that, where the CRM was in use before; and people went on working in it."""
+    world = process.world
+    world.type_new("account", name="C3")  # is ours, though nobody told: it will be adopted
+    world.type_new("account", name="Theirs", phone="+8610")
+    changed_and_loaded(process)
+    world.edit("C1", note="typed")
+    world.edit("C3", phone="+86typed")
+    world.type_new("contact", name="Their person", account=world.named("C2").target_id)
+
+
+def as_before_the_load(world: World) -> None:
+    """What we made is gone, what people made or touched is there, each of them with its own values only."""
+    held = {record.values["name"]: record for record in world.records().values()}
+    assert set(held) == {"C1", "C2", "C3", "Theirs"}
+    assert held["Theirs"].values == {"name": "Theirs", "phone": "+8610", "note": None, "parent": None}
+    # Adopted: given back with what people typed into it since, and nothing of ours.
+    assert held["C3"].values == {"name": "C3", "phone": "+86typed", "note": None, "parent": None}
+    assert held["C3"].migration_key is None
+    # Ours, edited or linked since: they stay, as they were before the second load, and with what was typed.
+    assert held["C1"].values == {"name": "C1", "phone": ACCOUNTS["s:1"]["phone"], "note": "typed", "parent": None}
+    assert held["C2"].values == {"name": "C2", "phone": ACCOUNTS["s:2"]["phone"], "note": None, "parent": None}
+    assert [record.values["name"] for record in world.records("contact").values()] == ["Their person"]
+    accounted(world)
+
+
+def plan_undo_once(process: Process) -> None:
+    """Plan to take everything back; a second plan takes the first one's place."""
+    process.plan_undo()
+
+
+def undo_to_the_end(process: Process) -> None:
+    """Take back, and go on while records are open."""
+    for _ in range(MAX_LOADS):
+        if process.undo().state != "loading":
+            return
+    raise AssertionError("records stay open")
+
+
 def approve_once(process: Process) -> None:
     """Approve; whoever tried before may have succeeded."""
     with contextlib.suppress(ConfigError, ApprovalError):
@@ -115,6 +160,7 @@ def load_to_the_end(process: Process) -> None:
 
 LOAD = Chapter(planned, (load_to_the_end,), first_load_is_done)
 CHANGE = Chapter(changed, (Process.plan, approve_once, load_to_the_end), second_load_is_done)
+UNDO = Chapter(taken_up, (plan_undo_once, approve_once, undo_to_the_end), as_before_the_load)
 LOAD_CHANGE = Chapter(changed_and_planned, (load_to_the_end,), second_load_is_done)
 
 

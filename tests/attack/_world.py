@@ -27,18 +27,27 @@ from rollout.errors import OutcomeUnknown
 from rollout.journal import engine, leases, people
 from rollout.journal.crypto import KeyRing
 from rollout.journal.store import Journal
-from rollout.load import looking, sending
+from rollout.load import inspecting, looking, sending
+from rollout.mapping.spec import MappingSpec
 from rollout.model.outcome import Accounting
 from rollout.phases.approve import approve
 from rollout.phases.context import PhaseContext
+from rollout.phases.delta import DeltaSummary, run_delta
 from rollout.phases.drift import source_inputs
 from rollout.phases.load import LoadSummary, run_load
 from rollout.phases.plan import PlanSummary, run_plan
+from rollout.phases.undo import UndoSummary, run_undo
+from rollout.phases.undo_make import UndoPlanSummary, plan_undo
 from rollout.project.loader import Project
 from rollout.project.spec import ProjectSpec
 from rollout.project.workspace import Workspace
 
-ACCOUNT = {"name": {"required": True}, "phone": {"type": "phone"}, "note": {"max_length": 20}}
+ACCOUNT = {
+    "name": {"required": True},
+    "phone": {"type": "phone"},
+    "note": {"max_length": 20},
+    "parent": {"type": "reference", "references": "account"},
+}
 CONTACT = {"name": {"required": True}, "account": {"type": "reference", "references": "account", "required": True}}
 Rows = Mapping[str, Mapping[str, str | None]]
 
@@ -191,7 +200,15 @@ class World:
         (self.root / "legacy").mkdir(parents=True)
         for source in ("accounts", "contacts"):
             (self.root / "legacy" / f"{source}.csv").write_text("k\n1\n")
-        self.project = Project(self._spec(), self.root / "rollout.yaml", self.root, {}, Workspace(self.root / "ws"))
+        spec = self._spec()
+        mappings = {
+            (name, source.name): MappingSpec.model_validate(
+                {"entity": name, "source": source.name, "fields": [{"target": "name", "source": "k"}]}
+            )
+            for name, entity in spec.entities.items()
+            for source in entity.sources
+        }
+        self.project = Project(spec, self.root / "rollout.yaml", self.root, mappings, Workspace(self.root / "ws"))
         with self.process() as process:
             self.code = people.add(process.context.journal, "tester")
 
@@ -206,7 +223,8 @@ class World:
             }
 
         def entity(label: str, fields: object, name: str) -> dict[str, object]:
-            return {"label": label, "title_field": "name", "fields": fields, "sources": [source(name)]}
+            sources = [source(name)]
+            return {"label": label, "title_field": "name", "fields": fields, "sources": sources, "adopt_by": [["name"]]}
 
         crm = {"store": self.name, "concurrency": 1, "entities": {"account": ACCOUNT, "contact": CONTACT}}
         target = {"system": "crm", "max_attempts": 3, "max_conflict_share": 1.0, "batch_rows": 2}
@@ -237,7 +255,7 @@ class World:
         context = PhaseContext(project=self.project, journal=journal)
         context._connectors["crm"] = crm
         try:
-            yield Process(context, crm, self.code, watch)
+            yield Process(self, context, crm, self.code, watch)
         finally:
             context._connectors.clear()
 
@@ -260,6 +278,10 @@ class World:
         [record] = [record for record in self.crm.read_all(entity) if record.values["name"] == name]
         return record
 
+    def type_new(self, entity: str, **values: str | None) -> str:
+        """A person makes a record; its id."""
+        return self.crm.add(entity, values, user="sales")
+
     def edit(self, name: str, entity: str = "account", **values: str | None) -> None:
         """A person types."""
         self.crm.edit(entity, self.named(name, entity).target_id, values, user="sales")
@@ -279,6 +301,7 @@ class World:
 class Process:
     """One start of the program, with the steps that people take."""
 
+    world: World
     context: PhaseContext
     crm: WatchedCrm
     code: str
@@ -314,6 +337,22 @@ class Process:
         """`rollout load`."""
         return run_load(self.context)
 
+    def delta(self) -> DeltaSummary:
+        """`rollout delta`."""
+        return run_delta(self.context)
+
+    def retry(self) -> LoadSummary:
+        """`rollout load --retry`."""
+        return run_load(self.context, retry=True)
+
+    def plan_undo(self, **what: object) -> UndoPlanSummary:
+        """`rollout undo --wave all`, or what else is to be taken back."""
+        return plan_undo(self.context, **(what or {"wave": "all"}))
+
+    def undo(self) -> UndoSummary:
+        """`rollout undo`."""
+        return run_undo(self.context)
+
     def accounting(self) -> dict[str, Accounting]:
         """The conservation table."""
         return {line.entity: line for line in self.context.journal.accounting("test")}
@@ -337,6 +376,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(people, "_hash", lambda code, salt: hashlib.sha256(code.encode() + salt).digest())
     monkeypatch.setattr(sending, "BACKOFF_S", (0.0,))
     monkeypatch.setattr(looking, "PROBE_PAUSE_S", 0.01)
+    monkeypatch.setattr(inspecting, "PAUSE_S", 0.01)
 
 
 def assert_no_duplicates(world: World) -> None:

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from rollout.journal.engine import Engine
+from tests.attack._chapters import CHANGE, LOAD, LOAD_CHANGE, UNDO, Attack, load_to_the_end
+from tests.attack._world import World, database_of, hurry
 
-from ...attack._chapters import CHANGE, LOAD, LOAD_CHANGE, Attack, load_to_the_end
-from ...attack._world import World, database_of, hurry
-
-CHAPTERS = {"load": LOAD, "change": CHANGE}
-OUTSIDE = ("before a read", "before a write", "after a write")
+CHAPTERS = {"load": LOAD, "change": CHANGE, "undo": UNDO}
+OUTSIDE = ("before a read", "before a read by id", "before a look for links", "before a write", "after a write")
 """Places where what people do in the CRM makes a difference."""
 
 
@@ -39,7 +38,7 @@ def make_attack(database, tmp_path):
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_process_may_die_at_any_place(make_attack, name):
     attack = make_attack(CHAPTERS[name])
-    assert {"before a commit", "after a commit", *OUTSIDE} <= set(attack.places())
+    assert {"before a commit", "after a commit", "before a write", "after a write"} <= set(attack.places())
     for number in (1, *attack.changes()):
         attack.die_at(number)
 

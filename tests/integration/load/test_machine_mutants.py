@@ -19,9 +19,8 @@ from rollout.journal.rows import Outcome, RowStates
 from rollout.load import machine, sending
 from rollout.load.machine import SEND, Decision, RowState
 from rollout.model.target import Capabilities, Op
-
-from ...attack._chapters import LOAD, LOAD_CHANGE, POISON, Attack, Chapter, load_to_the_end
-from ...attack._world import LateCrm, UnorderedCrm, World, database_of, hurry
+from tests.attack._chapters import LOAD, LOAD_CHANGE, POISON, Attack, Chapter, load_to_the_end
+from tests.attack._world import LateCrm, UnorderedCrm, World, database_of, hurry
 
 Patch = pytest.MonkeyPatch
 CAUGHT = (AssertionError, RolloutError, DBAPIError, psycopg.Error)
