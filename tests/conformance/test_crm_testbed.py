@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -17,7 +18,7 @@ from rollout.connectors.crm_testbed import TestbedConnector, translate
 from rollout.connectors.crm_testbed.transport import Transport
 from rollout.connectors.reasons import Reason
 from rollout.connectors.testing import Harness
-from rollout.errors import ConfigError, Fatal, OutcomeUnknown, Retryable, UnsupportedOperation
+from rollout.errors import ConfigError, Fatal, OutcomeUnknown, Retryable, RowRejected, UnsupportedOperation
 from rollout.model.entity import FieldType, TargetField
 from rollout.testbed.fault_kinds import Fault
 from rollout.testbed.server import Testbed, running
@@ -72,6 +73,14 @@ def test_a_failed_write_is_named_by_what_may_have_been_stored(
     assert bool(testbed_harness.found(row.migration_key)) is stored
     if fault is Fault.TOO_MANY_REQUESTS:
         assert raised.value.retry_after_s == 7
+
+
+def test_a_call_that_is_refused_for_what_one_row_holds_stores_nothing(testbed_harness: Harness) -> None:
+    good = testbed_harness.create(1)
+    bad = replace(testbed_harness.create(2), migration_key=" padded ")
+    with pytest.raises(RowRejected, match="422"):
+        testbed_harness.target.write("account", [good, bad])
+    assert not testbed_harness.found(good.migration_key)
 
 
 def test_an_answer_that_is_too_late_is_unknown(testbed: Testbed, connect: Connect, testbed_harness: Harness) -> None:
@@ -224,8 +233,8 @@ def test_a_wrong_value_rejects_its_row_alone(testbed_harness: Harness) -> None:
     assert len(testbed_harness.found(rows[4].migration_key)) == 1
 
 
-def test_a_request_the_crm_does_not_take_is_fatal_without_its_values(connect: Connect) -> None:
-    with pytest.raises(Fatal, match="migration_key") as raised:
+def test_a_request_the_crm_does_not_take_is_named_without_its_values(connect: Connect) -> None:
+    with pytest.raises(RowRejected, match="migration_key") as raised:
         connect().write("account", [WriteRow("秘" * 101, Op.CREATE, {})])
     assert "秘" not in str(raised.value)
     with pytest.raises(Fatal, match="no entity 'ghost'"):

@@ -142,7 +142,8 @@ class Writer(Protocol):
         """Write a batch of at most ``max_batch_rows``.
 
         Answers one result a row, by key. Raises `Retryable` only when nothing of the batch can have been stored,
-        `OutcomeUnknown` when it may have been, `Fatal` when further calls are pointless.
+        `OutcomeUnknown` when it may have been, `RowRejected` when the call was refused as a whole for what some row of
+        it holds and nothing was stored (the load then looks for that row), `Fatal` when further calls are pointless.
         """
         ...
 

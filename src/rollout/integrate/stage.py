@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rollout.connectors.base import ChangedRecord, Op, Remover, RowStatus, Scripted, TargetRecord, WriteRow
-from rollout.errors import Fatal, OutcomeUnknown, Retryable, RolloutError, UnsupportedOperation
+from rollout.errors import Fatal, OutcomeUnknown, Retryable, RolloutError, RowRejected, UnsupportedOperation
 from rollout.integrate.sync import Feed, SyncFigures
 from rollout.integrate.upsert import CrmTarget
 from rollout.model.entity import Values
@@ -198,7 +198,7 @@ def judge(scenario: Scenario, stage: Stage) -> Cell:
         verdict, outcome, facts = Verdict.INCONCLUSIVE, error.outcome, error.facts
     except FailedError as error:
         verdict, outcome, facts = Verdict.FAIL, error.outcome, error.facts
-    except (Retryable, Fatal, OutcomeUnknown, UnsupportedOperation) as error:
+    except (Retryable, Fatal, OutcomeUnknown, RowRejected, UnsupportedOperation) as error:
         verdict, outcome, facts = Verdict.INCONCLUSIVE, "unavailable", {"message": mask_text(str(error))}
     return Cell(
         scenario=scenario.name,

@@ -16,7 +16,7 @@ from typing import Protocol
 from pydantic import Field
 
 from rollout.connectors.base import ChangedRecord, ChangeFeed, ChangePage, Connector
-from rollout.errors import ConfigError, Fatal, LeaseHeld, OutcomeUnknown, Retryable
+from rollout.errors import ConfigError, Fatal, LeaseHeld, OutcomeUnknown, Retryable, RowRejected
 from rollout.integrate.customers import Customers
 from rollout.integrate.upsert import CrmTarget, Fate, Landed, Upsert, Wanted
 from rollout.journal.carried import Carried
@@ -125,7 +125,7 @@ class Sync:
             stopped = self._read(cursor)
         except LeaseHeld:
             raise
-        except (Retryable, Fatal, OutcomeUnknown) as error:
+        except (Retryable, Fatal, OutcomeUnknown, RowRejected) as error:
             stopped = mask_text(str(error))
         with self._scope.journal.transaction() as connection:
             dead = Carried(self._syncs.project_id, self._syncs.target).count_open_letters(connection, self._scope.name)

@@ -17,7 +17,8 @@ import httpx
 import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from rollout.errors import Fatal, OutcomeUnknown, Retryable
+from rollout.connectors.reasons import Reason
+from rollout.errors import Fatal, OutcomeUnknown, Retryable, RowRejected
 
 READ_ATTEMPTS = 5
 MAX_WAIT_S = 10.0
@@ -32,6 +33,8 @@ _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, ht
 _TOO_MANY, _UNAVAILABLE, _UNAUTHORISED, _NOT_FOUND = 429, 503, 401, 404
 _ERROR_CODE, _LONGEST_ERROR = b'"error_code"', 2000
 _BUSY_CODES = frozenset({"system_busy", "too_many_requests"})
+_REFUSED_FOR_CONTENT = (400, 413, 422)
+"""Nothing of the call was done, because of what one row of it holds, or because it is too large."""
 _ERRORS_FROM, _SERVER_ERRORS_FROM = 300, 500
 
 
@@ -180,6 +183,8 @@ class Transport:
             raise Retryable(message, where=self.name, retry_after_s=_retry_after(response))
         if status >= _SERVER_ERRORS_FROM:
             raise (OutcomeUnknown if write else Retryable)(message, where=self.name)
+        if write and status in _REFUSED_FOR_CONTENT:
+            raise RowRejected(message, where=self.name, reason_code=Reason.REFUSED)
         hint = "check username and password" if status == _UNAUTHORISED else ""
         raise Fatal(message, where=self.name, hint=hint)
 
