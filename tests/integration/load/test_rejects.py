@@ -313,3 +313,21 @@ def test_a_plan_of_everything_takes_the_place_of_a_retry(bench, export):
     bench.approve()
     summary = bench.load()
     assert (summary.kind, summary.entities["account"].created, summary.entities["account"].rejected) == ("load", 1, 1)
+
+
+def test_rows_that_no_load_came_to_are_approved_apart(bench, export):
+    bench.golden(SPOILT, CONTACTS)
+    bench.plan()
+    bench.approve()
+    assert run_load(bench.context, entities=["account"]).state == "loading"
+    sheet = export(bench)
+    sheet.fill("s:3", "note", action="重试", new_value="short")
+    done = bring_back(bench, sheet)
+    assert (done.approved, done.unfinished) == (False, 24)
+    with pytest.raises(ApprovalError):
+        retry(bench)
+    bench.approve()
+    summary = retry(bench)
+    assert (summary.entities["account"].created, summary.entities["contact"].created) == (11, 22)
+    assert summary.reasons == {"account": {"rejected/too_long": 1}, "contact": {"waiting/parent_not_loaded": 2}}
+    assert (summary.accounted, summary.closed) == (True, False)
