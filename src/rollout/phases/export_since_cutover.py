@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,13 +17,13 @@ from rollout.model.base import Frozen
 from rollout.phases.context import PhaseContext
 from rollout.phases.legacy_rows import LegacyRows
 from rollout.phases.peoples_work import PeoplesWork, created_elsewhere, let_in_at, peoples_work, row_keys
-from rollout.report.legacy_files import BYTE_ORDER_MARK, LegacyTable, write_legacy_files
+from rollout.report.files import write_list
+from rollout.report.legacy_files import LegacyTable, write_legacy_files
 
 PHASE = "export"
 PROVISIONAL = "CRM-"
 """Begins the row key that a record created in the CRM goes by until the legacy system has given it one."""
 NOT_CARRIED = ("entity", "key", "target_id", "title", "field", "label", "value", "reason")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class ExportedEntity(Frozen):
@@ -58,8 +56,9 @@ def export_since_cutover(
 ) -> SinceCutoverSummary:
     """Write what people created and changed since users were let in, or since a time. Changes nothing in the CRM.
 
-    A changed record is its legacy row with the changed cells in it; a created one gets a provisional row key, by which
-    its children refer to it. What has no place in the legacy format is listed with the CRM's value.
+    A changed record is its legacy row with the changed cells in it (of a record that several rows were merged into, the
+    row that it is named by); a created one gets a provisional row key, by which its children refer to it. What has no
+    place in the legacy format is listed with the CRM's value.
 
     Raises:
         ApprovalError: Wrong code, or no reason: personal data leave the systems by name only.
@@ -75,12 +74,13 @@ def export_since_cutover(
         for entity in context.project.spec.load_order:
             export.add(entity)
         files = write_legacy_files(folder, export.tables)
-        lists = [_listed(folder / "not-carried.csv", NOT_CARRIED, export.not_carried)]
-        lists.append(_listed(folder / "gone.csv", ("entity", "key", "target_id"), export.gone))
+        lists = [write_list(folder, "not-carried.csv", NOT_CARRIED, export.not_carried)]
+        lists.append(write_list(folder, "gone.csv", ("entity", "key", "target_id"), export.gone))
         others = dict(created_elsewhere(context, target_name, since))
         lists += [
-            _listed(
-                folder / f"other-{entity}.csv",
+            write_list(
+                folder,
+                f"other-{entity}.csv",
                 ("target_id", "created_by", *fields),
                 [
                     (row.target_id, row.modified_by or "", *(row.values.get(name) or "" for name in fields))
@@ -187,15 +187,3 @@ def _folder(context: PhaseContext, name: str) -> Path:
     folder = context.project.workspace.reports / name
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
-
-
-def _listed(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Path:
-    """A list for people: UTF-8 with BOM, nothing a spreadsheet would run as a formula."""
-    with os.fdopen(
-        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline=""
-    ) as file:
-        file.write(BYTE_ORDER_MARK)
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row] for row in rows)
-    return path

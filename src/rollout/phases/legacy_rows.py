@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 
 from rollout.errors import RolloutError
 from rollout.mapping.reverse import MAX_SPELLINGS, Cell, FieldReverser, keys_by_value, spellings
-from rollout.mapping.spec import RESERVED_COLUMNS, MappingRule, SourceSpec
+from rollout.mapping.spec import MappingRule, SourceSpec
 from rollout.mapping.transforms import Step, ValueMapArgs, compile_steps
 from rollout.mapping.transforms_base import TransformContext
 from rollout.model.entity import FieldSpec
@@ -33,7 +34,7 @@ class SourceRows:
     fields: Mapping[str, FieldReverser]
     raw: RawStage | None
     """None: the source cannot be read any more, and rows are made of the mapping's columns alone."""
-    stage: pa.Table | None
+    stage: Path | None
     project_name: str
     _tables: dict[tuple[str, str], LegacyTable] = field(default_factory=dict)
 
@@ -46,8 +47,8 @@ class SourceRows:
         """The rows of then by source key, with `_file` and `_sheet`."""
         if self.stage is None or not source_keys:
             return {}
-        found = self.stage.filter(pc.is_in(self.stage["_source_key"], pa.array(source_keys, pa.string())))
-        return {row["_source_key"]: row for row in found.to_pylist()}
+        wanted = pc.field("_source_key").isin(pa.array(source_keys, pa.string()))
+        return {row["_source_key"]: row for row in pq.read_table(self.stage, filters=wanted).to_pylist()}
 
     def changed(
         self, original: Mapping[str, str | None] | None, key: str, cells: Mapping[str, Cell]
@@ -173,7 +174,7 @@ def _source_rows(context: PhaseContext, entity: str, source: SourceSpec) -> Sour
     spec = context.project.spec.entities[entity]
     try:
         raw: RawStage | None = read_source(context, entity, source)
-        stage = pq.read_table(context.project.workspace.stages / raw.file) if raw else None
+        stage = context.project.workspace.stages / raw.file if raw else None
     except RolloutError:
         raw = stage = None
     rules = {rule.target: rule for rule in context.project.mappings[entity, source.name].fields}
@@ -189,7 +190,7 @@ def _reverser(
     rule: MappingRule | None,
     declared: FieldSpec,
     transforms: TransformContext,
-    stage: pa.Table | None,
+    stage: Path | None,
 ) -> FieldReverser:
     if rule is None:
         return FieldReverser(None, (), declared.type, transforms)
@@ -200,11 +201,11 @@ def _reverser(
     )
 
 
-def _counted(stage: pa.Table, columns: Sequence[str]) -> list[tuple[str, int]]:
+def _counted(stage: Path, columns: Sequence[str]) -> list[tuple[str, int]]:
     """Distinct cells of a column and how often each occurs; none of a column that is no code list."""
-    if columns[0] not in stage.column_names or columns[0] in RESERVED_COLUMNS:
+    if columns[0] not in pq.read_schema(stage).names:
         return []
-    counted = pc.value_counts(stage[columns[0]].drop_null())
+    counted = pc.value_counts(pq.read_table(stage, columns=[columns[0]])[columns[0]].drop_null())
     if len(counted) > MAX_SPELLINGS:
         return []
     return [(entry["values"], entry["counts"]) for entry in counted.to_pylist()]
