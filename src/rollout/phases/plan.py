@@ -165,7 +165,7 @@ def _make_plan(context: PhaseContext, inputs: dict[str, Any], draft: _Draft, lea
         undo_estimate_s=cost["undo_seconds"],
         limits=tuple(limits(context, target_name, target, kind, cost, made=planner.calls)),
         file=file.relative,
-        is_kept=kind != "delta" or not _is_no_news(context, plan_id, target_name, wave, entities),
+        is_kept=kind != "delta" or not _is_no_news(context, plan_id, target_name, inputs, entities),
     )
     with journal.transaction() as connection:
         lease.assert_fence(connection)
@@ -174,13 +174,23 @@ def _make_plan(context: PhaseContext, inputs: dict[str, Any], draft: _Draft, lea
             plans.supersede_older(connection, plan_id, target_name, wave, kind=kind)
         else:
             plans.forget_drafts(connection, target_name)
+    if not summary.is_kept:
+        (context.project.workspace.root / summary.file).unlink(missing_ok=True)
     return summary
 
 
 def _is_no_news(
-    context: PhaseContext, plan_id: str, target_name: str, wave: str, entities: Mapping[str, EntityPlan]
+    context: PhaseContext, plan_id: str, target_name: str, inputs: Mapping[str, Any], entities: Mapping[str, EntityPlan]
 ) -> bool:
-    """Whether there is nothing to write, to learn or to decide but what is open already."""
+    """Whether there is nothing to write, to learn or to decide but what is open already, since the latest load.
+
+    Where sources or rules changed without effect there is: that what is loaded rests on them as they are now.
+    """
+    wave = inputs["wave"]
+    with context.journal.transaction() as connection:
+        base = Plans(context.journal.project_id).latest_begun(connection, target_name, wave=wave)
+    if base is None or any(base.inputs[name] != inputs[name] for name in ("sources", "rules")):
+        return False
     if any(plan.learn for plan in entities.values()):
         return False
     open_rows = sum(plan.create + plan.update + plan.adopt + plan.conflict for plan in entities.values())

@@ -46,6 +46,16 @@ def test_without_changes_a_delta_plans_nothing_however_often_it_is_run(loaded):
     with loaded.context.journal.transaction() as connection:
         states = connection.execute(text("SELECT state, count(*) FROM plan GROUP BY 1")).all()
         assert [tuple(row) for row in states] == [("applied", 1)], "and leaves no plan behind"
+    assert len(list(loaded.context.project.workspace.reports.glob("plan-*.csv"))) == 1, "and no file"
+
+
+def test_sources_that_changed_without_effect_are_a_plan_once(loaded):
+    loaded.touch_source()
+    loaded.golden(ACCOUNTS, CONTACTS)
+    summary, load = delta_and_load(loaded)
+    assert (summary.plans[0].entities["account"].unchanged, summary.plans[0].calls) == (6, 0)
+    assert load.closed
+    assert run_delta(loaded.context).plans == (), "what is loaded rests on the sources as they are now"
 
 
 def test_only_the_source_s_changes_are_written_and_what_people_typed_stays(loaded):
