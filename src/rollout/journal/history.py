@@ -115,6 +115,25 @@ def written_at(connection: Connection, project_id: str, plan_ids: Sequence[str])
     return {row.plan_id: (row.wave, row.written_at) for row in rows}
 
 
+def newest_run(connection: Connection, project_id: str) -> int:
+    """The number of the newest run of a project."""
+    query = text("SELECT coalesce(max(seq), 0) FROM run WHERE project_id = :project")
+    return int(connection.execute(query, {"project": project_id}).scalar_one())
+
+
+def loaded_since(connection: Connection, project_id: str, target: str, run_seq: int) -> list[str]:
+    """The plans that a run after this one loaded something of into a target."""
+    rows = connection.execute(
+        text("""
+            SELECT DISTINCT p.plan_id FROM run r JOIN row_state s ON s.run_id = r.run_id
+            JOIN plan p ON p.plan_id = s.plan_id AND p.target = :target AND p.kind <> 'undo'
+            WHERE r.project_id = :project AND r.seq > :seq AND r.phase <> 'settle' ORDER BY 1
+        """),
+        {"project": project_id, "target": target, "seq": run_seq},
+    )
+    return list(rows.scalars())
+
+
 def retire(connection: Connection, plan_ids: Sequence[str]) -> None:
     """What these plans applied is being taken back: none of them counts as applied any more."""
     connection.execute(

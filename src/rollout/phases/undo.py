@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from rollout.errors import ApprovalError, ConfigError, DriftError
-from rollout.journal.history import count_undone, retire
+from rollout.journal.history import count_undone, loaded_since, retire
 from rollout.journal.leases import Lease
 from rollout.journal.plans import ApprovalRecord, PlanRecord, Plans
 from rollout.journal.rows import rows_written
@@ -146,7 +146,12 @@ def _refuse_late(context: PhaseContext, plan: PlanRecord) -> None:
 
 def _refuse_drift(context: PhaseContext, plan: PlanRecord, target: TargetConnector) -> None:
     now = undo_inputs(context, plan.target, target, plan.wave, tuple(plan.order))
-    if changes := drifted(plan.inputs, now):
+    changes = drifted(plan.inputs, now)
+    if plan.state != "loading":
+        with context.journal.transaction() as connection:
+            since = loaded_since(connection, context.journal.project_id, plan.target, plan.scope["after_run"])
+        changes += [f"the target, which plan {loaded} was loaded into" for loaded in since]
+    if changes:
         raise DriftError(
             f"changed since plan {plan.plan_id} was made: {'; '.join(changes)}",
             hint="plan the undo again, and have the new plan approved",

@@ -66,21 +66,25 @@ class Links:
             others.setdefault(link.entity, {})[link.target_id] = link
 
     def staying(self) -> dict[Place, set[str]]:
-        """The records that cannot be deleted, each with the entities of what refers to it and stays."""
-        stays: dict[Place, set[str]] = {}
-        parents: dict[Place, list[Place]] = {}
-        to_do: list[tuple[Place, Place]] = []
+        """The records that cannot be deleted, each with the entities of those on whose account it stays.
+
+        A record stays with what refers to it; and what would only have gone along with a record stays with it.
+        """
+        referred: dict[Place, list[Place]] = {}
         for parent, children in self._referring.items():
             for child in children:
-                if child not in self.deleted:
-                    to_do.append((child, parent))
-                parents.setdefault(child, []).append(parent)
+                referred.setdefault(child, []).append(parent)
+        stays: dict[Place, set[str]] = {}
+        to_do = [
+            (child, parent) for child, parents in referred.items() if child not in self.deleted for parent in parents
+        ]
         while to_do:
-            child, parent = to_do.pop()
-            known = parent in stays
-            stays.setdefault(parent, set()).add(child.entity)
+            cause, place = to_do.pop()
+            known = place in stays
+            stays.setdefault(place, set()).add(cause.entity)
             if not known:
-                to_do += [(parent, above) for above in parents.get(parent, ())]
+                to_do += [(place, above) for above in referred.get(place, ())]
+                to_do += [(place, child) for child in self._referring.get(place, ()) if child in self.along]
         return stays
 
 

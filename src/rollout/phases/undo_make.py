@@ -11,6 +11,7 @@ from pydantic import Field
 
 from rollout.errors import ApprovalError, ConfigError
 from rollout.journal.crypto import canonical_json
+from rollout.journal.history import newest_run
 from rollout.journal.leases import Lease
 from rollout.journal.plans import Plans
 from rollout.load.estimate import taking_back_cost
@@ -123,8 +124,14 @@ def _make(
     journal, plans = context.journal, Plans(context.journal.project_id)
     begun_s = time.perf_counter()
     sealer = journal.new_data_key()
-    scope = {"wave": chosen.wave, "plans": list(chosen.plans), "through": through, "rehearse": rehearse}
+    scope: dict[str, object] = {
+        "wave": chosen.wave,
+        "plans": list(chosen.plans),
+        "through": through,
+        "rehearse": rehearse,
+    }
     with journal.transaction() as connection:
+        scope["after_run"] = newest_run(connection, journal.project_id)
         plans.forget_drafts(connection, target_name)
         plan_id = plans.create(
             connection, target=target_name, wave=chosen.wave, key_id=sealer.key_id, kind="undo", scope=scope

@@ -307,6 +307,17 @@ def test_a_load_does_not_go_on_once_it_is_being_taken_back(loaded):
         loaded.load()
 
 
+def test_what_was_loaded_since_the_undo_was_planned_refuses_it(loaded):
+    loaded.golden({**ACCOUNTS, "s:1": {"name": "Company 1", "phone": "+8610"}}, CONTACTS)
+    loaded.plan()
+    loaded.approve()
+    planned(loaded)
+    loaded.load()
+    with pytest.raises(DriftError, match="was loaded into"):
+        run_undo(loaded.context)
+    assert undo(loaded).deleted == 30
+
+
 def go(bench, phase, *, is_go=True):
     return decisions.record(
         bench.context.journal,

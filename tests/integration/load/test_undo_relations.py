@@ -121,6 +121,15 @@ def test_an_order_that_people_linked_something_to_stays_with_its_account(synced)
     assert list(orders(synced)) == ["O2"]
 
 
+def test_what_our_sync_linked_to_a_record_that_stays_stays_with_it(synced):
+    account = synced.records()["Company 1"].target_id
+    synced.crm.add("contact", {"name": "Theirs", "account": account}, user="sales")
+    done = undo(synced)
+    assert (done.deleted, done.kept) == (3, 1)
+    assert list(orders(synced)) == ["O1"]
+    assert carried(synced)[0] == {"O1"}
+
+
 def test_an_order_whose_carried_field_was_changed_stays(synced):
     synced.crm.edit("order", orders(synced)["O1"].target_id, {"order_no": "O1-b"}, user="sales")
     assert undo(synced).kept == 1
