@@ -58,9 +58,13 @@ class Entity:
         """Names of the fields that only administrators and the migration may set."""
         return frozenset(field.name for field in self.fields if field.reserved)
 
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.fields}
+
     def field(self, name: str) -> Field | None:
         """The field of this name."""
-        return next((field for field in self.fields if field.name == name), None)
+        return self._by_name.get(name)
 
 
 MAX_KEY_LENGTH = 100

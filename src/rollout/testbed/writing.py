@@ -189,7 +189,13 @@ class _Batch:
             return
         # In the order of their keys, so that two batches with the same keys wait for each other instead of deadlocking.
         order = sorted(values, key=lambda index: rows[index].key or "")
-        parameters = [{**values[index], "migration_key": rows[index].key, "modified_by": self._by} for index in order]
+        # What no row has a value for is left to the table: each parameter of a statement takes its time.
+        names = [field.name for field in self._entity.fields]
+        used = [name for name in names if any(values[index][name] is not None for index in order)]
+        parameters = [
+            {name: values[index][name] for name in used} | {"migration_key": rows[index].key, "modified_by": self._by}
+            for index in order
+        ]
         if distortion.suffers(Fault.PERMITS_DUPLICATES):
             parameters = [row | {"twin": 1 + secrets.randbelow(2**31 - 1)} for row in parameters]
         statement = insert(self._table).on_conflict_do_nothing(index_elements=["migration_key", "twin"])
