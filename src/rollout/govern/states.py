@@ -56,6 +56,7 @@ Code = Literal[
     "single_wave",
     "sources_changed",
     "superseded",
+    "taken_back",
 ]
 """What there is to tell; `told.<code>` in the message catalogue."""
 

@@ -33,6 +33,8 @@ ORDER BY g.gate, g.wave, g.seq DESC
 
 _PLANS = text("""
 SELECT DISTINCT ON (p.wave) p.plan_id, p.wave, p.state, p.created_at, p.begun_at IS NOT NULL AS is_begun,
+       EXISTS (SELECT FROM plan u WHERE u.project_id = p.project_id AND u.target = p.target AND u.wave = p.wave
+         AND u.kind = 'undo' AND u.begun_at > p.begun_at) AS is_taken_back,
        p.inputs->'sources' AS sources, p.inputs->'rules' AS rules, a.person AS approved_by, a.at AS approved_at
 FROM plan p LEFT JOIN LATERAL (
     SELECT person, at FROM approval

@@ -48,6 +48,7 @@ class PlanFact(Frozen):
     state: str = Field(description="proposed | approved | loading | applied | superseded")
     created_at: datetime
     is_begun: bool
+    is_taken_back: bool = Field(default=False, description="An undo of it, or of a part, has begun since.")
     inputs: dict[str, Any] = Field(description="The sources and rules it rests on, as a cleansing's `inputs`.")
     approved_by: str | None = None
     approved_at: datetime | None = None

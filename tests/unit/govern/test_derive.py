@@ -360,6 +360,18 @@ def test_a_plan_that_another_took_the_place_of_is_stale():
     assert (diary.of("plan", "east").state, diary.of("plan", "east").waiting_for.code) == (State.OUTDATED, "superseded")
 
 
+def test_a_load_that_was_taken_back_is_not_done():
+    diary = Diary()
+    diary.begin()
+    diary.plan("east")
+    diary.approve("east")
+    diary.load("east", "applied")
+    assert diary.of("load", "east").state is State.DONE
+    diary._move("east", is_taken_back=True)
+    assert (diary.of("plan", "east").state, diary.of("plan", "east").waiting_for.code) == (State.OUTDATED, "taken_back")
+    assert diary.of("load", "east").state is State.OUTDATED
+
+
 STEPS = [step for step in steps(TWO) if requirements(TWO, step)]
 VERDICTS = st.sampled_from(Verdict)
 EVENTS = st.one_of(
