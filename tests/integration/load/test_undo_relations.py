@@ -182,3 +182,16 @@ def test_records_that_refer_to_each_other_go_in_whatever_order(make_bench):
     done = undo(bench)
     assert (done.state, done.deleted, done.kept, done.open) == ("applied", 8, 0, 0)
     assert not bench.records()
+
+
+def test_what_people_typed_into_a_field_that_the_project_does_not_have_is_seen(make_bench):
+    theirs = {"name": ACCOUNT["name"], "phone": ACCOUNT["phone"], "remark": ACCOUNT["note"], "extra": {}}
+    bench = make_bench(entities={"account": theirs, "contact": CONTACT})
+    changed(bench, lambda document: document["entities"]["account"]["fields"]["note"].update(target_name="remark"))
+    bench.golden({f"s:{n}": {"name": f"Company {n}", "note": "ours"} for n in (1, 2)})
+    assert bench.plan_and_load().entities["account"].created == 2
+    bench.crm.edit("account", bench.records()["Company 1"].target_id, {"extra": "typed"}, user="sales")
+    done = undo(bench)
+    assert (done.deleted, done.kept) == (1, 1)
+    assert done.kept_records[0].fields == (":extra",)
+    assert list(bench.records()) == ["Company 1"]
