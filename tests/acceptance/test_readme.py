@@ -110,7 +110,7 @@ def test_links_lead_somewhere_and_nothing_is_told_of_the_machine_it_was_written_
 @pytest.fixture
 def shell(tmp_path: Path, make_rollout) -> Callable[[str], str]:
     """Runs README commands one after another, as a shell in a checkout does: `demo` and `.venv` are at hand."""
-    rollout = make_rollout()
+    rollout = make_rollout(waves=True)
     (tmp_path / "demo").symlink_to(rollout.root)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     environ = os.environ | rollout.environ | {"USER": "tester", "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
@@ -140,13 +140,20 @@ def shell(tmp_path: Path, make_rollout) -> Callable[[str], str]:
 
 
 def test_the_demos_commands(shell) -> None:
-    for phase in ("cleanse", "plan", 'people add "$USER"', 'approve --by "$USER" --reason agreed', "load"):
+    for phase in ("cleanse", "people add first"):
         shell(OF_THE_DEMO + phase)
-    said = {command: shell(command) for command in DEMO if command not in MEASURED}
-    assert "Where the rollout is" in said[OF_THE_DEMO + "status"]
-    answer = json.loads(said[OF_THE_DEMO + "load --json"])
+    signed = " --by first --reason agreed"
+    for wave, after in (("pilot", "decide pilot --go --override" + signed), ("rest", "status")):
+        for phase in (f"plan --wave {wave}", "approve" + signed, "load", after):
+            shell(OF_THE_DEMO + phase)
+    said = {command.removeprefix(OF_THE_DEMO): shell(command) for command in DEMO if command not in MEASURED}
+    assert "Where the rollout is" in said["status"]
+    answer = json.loads(said["load --json"])
     assert (answer["state"], answer["accounted"]) == ("already_applied", True)
-    assert {name: line["source"] for name, line in answer["entities"].items()} == {"account": 200, "contact": 309}
+    assert {name: line["source"] for name, line in answer["entities"].items()} == {"account": 155, "contact": 242}
+    undone = json.loads(said["undo --json"])
+    loaded = sum(line["unchanged"] for line in answer["entities"].values())
+    assert (undone["state"], undone["deleted"], undone["kept"], undone["conflicts"]) == ("applied", loaded, 0, 0)
 
 
 def test_ones_own_rollout(shell) -> None:
