@@ -19,7 +19,7 @@ from rollout.phases.decide import DecisionSummary, decide
 class GoNoGoOptions(DecisionOptions):
     """Who decides what, and why."""
 
-    phase: Literal["verify", "integrate", "loadtest", "pilot", "golive"] = Field(
+    phase: Literal["verify", "integrate", "loadtest", "undo", "pilot", "golive"] = Field(
         title="阶段 · Phase",
         description="pilot 试点、golive 上线；其余仅用于破例放行或叫停。"
         "pilot and golive wait for a decision; the others need one only against their gate.",
