@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import psutil
@@ -233,10 +233,15 @@ def test_a_browser_sees_the_deployments_and_asks_nobody_else_for_anything(platfo
         wait = WebDriverWait(driver, 60)
         driver.get(f"{address}/deployments")
         wait.until(lambda seen: all(name in seen.page_source for name in sorted(DEPLOYMENTS)[:ON_ONE_PAGE]))
-        form = get(address, "/api/deployments/name/approve/approve-plan").json()["id"]
-        driver.get(f"{address}/v2/deployments/deployment/{form}/run")
-        wait.until(lambda seen: "个人代码" in seen.page_source)
-        assert len(driver.find_elements(By.CSS_SELECTOR, "input[type=password]")) == 1
+        for flow, deployment, asked_for, codes in (
+            ("import-retry", "import (retry rejects)", "重试计划", 0),
+            ("undo-plan", "undo (plan)", "连同之后的", 0),
+            ("approve", "approve-plan", "个人代码", 1),
+        ):
+            form = get(address, f"/api/deployments/name/{flow}/{quote(deployment)}").json()["id"]
+            driver.get(f"{address}/v2/deployments/deployment/{form}/run")
+            wait.until(lambda seen, asked_for=asked_for: asked_for in seen.page_source)
+            assert len(driver.find_elements(By.CSS_SELECTOR, "input[type=password]")) == codes, deployment
         requests = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
         asked = [
             message["params"]["request"]["url"]
