@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rollout.cli.tables import conservation, gate
+from rollout.cli.tables import conservation, gate, unprotected
 from rollout.cli.verb import Invocation, verb
 
 
@@ -39,6 +39,7 @@ def _load(
         told += " The CRM's rules stayed quiet."
     if summary.waits_for_approval:
         told += f" A newer plan waits for approval: {summary.waits_for_approval}."
+    exposed = f"\n{unprotected(summary.unprotected)}" if summary.unprotected.rows else ""
     reasons = "".join(
         f"\n  {entity}: {count:,} × {reason}"
         for entity, counts in summary.reasons.items()
@@ -48,7 +49,7 @@ def _load(
         summary,
         text=f"{conservation(summary.entities)}\n{judged}{told} {summary.rows:,} rows in {summary.seconds:.1f} s"
         f" ({summary.rows_per_s:,.0f} rows/s), plan {summary.plan_id} of wave {summary.wave},"
-        f" approved by {summary.approved_by}{reasons}",
+        f" approved by {summary.approved_by}{reasons}{exposed}",
     )
     return 0 if summary.accounted and summary.closed else 1
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rollout.load.exposure import UnprotectedWindow
 from rollout.model.outcome import Accounting, Bucket
 from rollout.model.progress import Override
 from rollout.model.verdict import GateResult
@@ -50,6 +51,17 @@ def conservation(entities: Mapping[str, Accounting]) -> str:
         rows.append(["  not loaded yet", *(line.not_loaded for line in entities.values())])
     rows.append(["adds up", *("yes" if line.accounted else "NO" for line in entities.values())])
     return table(["", *entities], rows, title="Where every source row is")
+
+
+def unprotected(window: UnprotectedWindow) -> str:
+    """How long edits could have been overwritten unseen; empty where the target guards its records."""
+    if not window.rows:
+        return ""
+    return (
+        f"Unprotected: {window.rows:,} writes to existing records, {window.mean_s:.3f} s each on average, at most"
+        f" {window.longest_s:.3f} s between look and write. The target has no conditional updates: an edit that fell"
+        " into that time is overwritten unseen."
+    )
 
 
 def override_line(override: Override) -> str:

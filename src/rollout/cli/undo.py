@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout.cli.tables import gate, table
+from rollout.cli.tables import gate, table, unprotected
 from rollout.cli.verb import Invocation, verb
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def _told(invocation: Invocation, summary: UndoSummary) -> str:
     told += f" approved by {summary.approved_by}"
     rows = [[name, getattr(summary, name)] for name in figures]
     lines = [table(["records", ""], rows, title="What was taken back"), told]
+    if summary.unprotected.rows:
+        lines.append(unprotected(summary.unprotected))
     if summary.kept or summary.conflicts:
         lines.append(f"What was left, and why: {invocation.workspace.root / summary.file}")
     if summary.syncs_reset:

@@ -42,6 +42,7 @@ class EntityLoad:
         self._advance = advance
         self._plans = Plans(scope.journal.project_id)
         self._sender = Sender(scope)
+        self.exposure = self._sender.exposure
         self.states: Counter[RowState] = Counter()
         """What this run decided."""
 
@@ -80,6 +81,7 @@ class EntityLoad:
         for batch in self._batches(self._waiting_rows()):
             states += sender.apply(batch)
         sender.finish()
+        self.exposure.add(sender.exposure)
         return RowState.UNDONE in states
 
     def _resume(self) -> int:

@@ -17,6 +17,7 @@ from rollout.errors import OutcomeUnknown, Retryable, RowRejected
 from rollout.journal.engine import Connection
 from rollout.journal.plans import StoredRow
 from rollout.journal.rows import Intent, OpenLine, Outcome, forget_records, knows_records, remember_records
+from rollout.load.exposure import Exposure
 from rollout.load.isolation import Isolation, batches_of_resent, halves, verdict
 from rollout.load.looking import Looker
 from rollout.load.machine import DONE, Decision, RowState
@@ -68,6 +69,7 @@ class Sender:
         self._preparer = Preparer(scope)
         self._answered: deque[_Answered] = deque()
         """To be closed along with the next intents."""
+        self.exposure = Exposure()
         with scope.journal.transaction() as connection:
             # A plan has a key once, and we hold the lease: what nobody remembers now, only its one row will.
             self._all_new = not knows_records(connection, scope.journal.project_id, scope.plan.target, scope.entity)
@@ -81,7 +83,7 @@ class Sender:
             LeaseHeld: Another process took over.
         """
         works, decided = self._preparer.fresh(rows)
-        first = self._looker.before(works)
+        first = self._look(works)
         decided.extend(first.decided)
         batch = self._intend(first.send, decided)
         # Where a rate makes the next call wait, so would the outcomes of this one.
@@ -140,6 +142,14 @@ class Sender:
         return self._close(round_, batch=None)
 
     # Intent
+
+    def _look(self, works: Sequence[Work]) -> Round:
+        looked_s = self._scope.clock_s()
+        round_ = self._looker.before(works)
+        for work in round_.send:
+            if work.record is not None:
+                work.looked_s = looked_s
+        return round_
 
     def _intend(self, works: Sequence[Work], decided: Sequence[tuple[Work, Decision]] = ()) -> _Batch:
         """Journal intents, and rows that are decided without a call; after this commit the call may begin.
@@ -251,6 +261,10 @@ class Sender:
             return _Call({}, busy=error)
         except RowRejected as error:
             return _Call({}, refused=error)
+        finally:
+            if not capabilities.conditional_update:
+                ended_s = scope.clock_s()
+                self.exposure.note(ended_s - work.looked_s for work in works if work.looked_s is not None)
         return _Call(answers)
 
     def _judge(self, isolation: Isolation) -> list[RowState]:
@@ -305,7 +319,7 @@ class Sender:
             )
             for work in works
         ]
-        round_ = self._looker.before(fresh)
+        round_ = self._look(fresh)
         batch = self._intend(round_.send, round_.decided)
         states.extend(decision.state for _, decision in round_.decided if decision.state)
         return batch

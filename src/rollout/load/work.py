@@ -75,6 +75,8 @@ class Work:
     """Those that this attempt sets, if not all."""
     record: TargetRecord | None = None
     """The record as it was just before the write (updates), or as it was read back."""
+    looked_s: float | None = None
+    """When an existing record was looked at for the write, on the scope's clock."""
     sent_s: float | None = None
     """When the intent was journalled, on the scope's clock; None: it was not."""
     before_image: bytes | None = None

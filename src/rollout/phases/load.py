@@ -13,6 +13,7 @@ from rollout.journal.leases import Lease
 from rollout.journal.overlay import overlay_of, reasons
 from rollout.journal.plans import FORWARD, ApprovalRecord, PlanRecord, Plans
 from rollout.journal.rows import SECOND_STEP, STEP, rows_written
+from rollout.load.exposure import Exposure, UnprotectedWindow
 from rollout.load.runner import EntityLoad, release
 from rollout.model.base import Frozen
 from rollout.model.outcome import LOADED, Accounting
@@ -50,6 +51,9 @@ class LoadSummary(Frozen):
         default=(), description="Layers that were read back before a later one; a last one that is not PASS held it up."
     )
     quiet: QuietProof | None = Field(default=None, description="What the target's rules did meanwhile; None: not told.")
+    unprotected: UnprotectedWindow = Field(
+        default=UnprotectedWindow(), description="How long edits of people could have been overwritten unseen."
+    )
     waits_for_approval: str | None = Field(description="A newer plan that nobody has approved yet.")
     rows: int = Field(description="Rows this run decided.")
     seconds: float
@@ -104,16 +108,20 @@ def run_load(
                 plans.move(connection, plan.plan_id, "loading", before=("approved", "loading"))
             layers = LayerByLayer(context, plan, target, run.run_id)
             with quiet_watch(context, target_name) as watch:
-                rows = _load_all(context, plan, layers.entities(order), target, lease, run.run_id)
+                loads = _load_all(context, plan, layers.entities(order), target, lease, run.run_id)
             with journal.transaction() as connection:
                 rows_written(connection)
                 lease.assert_fence(connection)
                 done = plans.is_done(connection, plan.plan_id)
                 if done:
                     plans.move(connection, plan.plan_id, "applied", before=("loading",))
+            rows = sum(load.states.total() for load in loads)
+            exposure = Exposure()
+            for load in loads:
+                exposure.add(load.exposure)
             summary = _summary(
                 context, plan, approval, "applied" if done else "loading", rows, time.perf_counter() - begun_s
-            ).model_copy(update={"layers": tuple(layers.results), "quiet": watch.proof})
+            ).model_copy(update={"layers": tuple(layers.results), "quiet": watch.proof, "unprotected": exposure.window})
             run.summary = summary.model_dump(mode="json")
     return summary
 
@@ -193,8 +201,8 @@ def _load_all(
     target: TargetConnector,
     lease: Lease,
     run_id: str,
-) -> int:
-    """Both steps of the load; answers how many rows were decided."""
+) -> list[EntityLoad]:
+    """Both steps of the load."""
 
     def load(name: str, step: int) -> EntityLoad:
         return _load_entity(context, plan, name, target, lease=lease, run_id=run_id, step=step)
@@ -204,7 +212,7 @@ def _load_all(
     deferring = [name for name in plan.order if context.project.spec.deferred(name)]
     second = [load(name, SECOND_STEP) for name in deferring]
     release(second)
-    return sum(done.states.total() for done in (*first, *second))
+    return first + second
 
 
 def _load_entity(

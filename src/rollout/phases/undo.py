@@ -13,6 +13,7 @@ from rollout.journal.leases import Lease
 from rollout.journal.plans import ApprovalRecord, PlanRecord, Plans
 from rollout.journal.rows import rows_written
 from rollout.journal.syncs import Syncs
+from rollout.load.exposure import Exposure, UnprotectedWindow
 from rollout.load.machine import RowState
 from rollout.load.plan import Action
 from rollout.load.runner import EntityLoad
@@ -63,6 +64,9 @@ class UndoSummary(UndoCounts):
         default=(), description="Syncs of whose records some were deleted along: they read from the beginning again."
     )
     gate: GateResult | None = Field(default=None, description="Of a rehearsal: whether an undo fits its window.")
+    unprotected: UnprotectedWindow = Field(
+        default=UnprotectedWindow(), description="How long edits of people could have been overwritten unseen."
+    )
     rows: int = Field(description="Rows that this run decided.")
     seconds: float
     rows_per_s: float
@@ -95,11 +99,11 @@ def run_undo(context: PhaseContext, *, plan_id: str | None = None) -> UndoSummar
         refuse_what_cannot_finish(context, plan, target)
         settle_open_lines(context, target_name, target, lease, but=plan.plan_id)
         with context.journal.running("undo", wave=plan.wave) as run:
-            rows, reset = _apply(context, plan, target, lease, run.run_id)
+            rows, reset, exposure = _apply(context, plan, target, lease, run.run_id)
             state = _finish(context, plan, lease)
             summary = _summary(
                 context, plan, approval, target, state=state, rows=rows, seconds=time.perf_counter() - begun_s
-            ).model_copy(update={"syncs_reset": reset})
+            ).model_copy(update={"syncs_reset": reset, "unprotected": exposure.window})
             if plan.scope["rehearse"] and state == "applied":
                 gate = judge_rehearsal(context, plan, run.run_id, _taken(summary), _left(summary))
                 summary = summary.model_copy(update={"gate": gate})
@@ -160,19 +164,21 @@ def _refuse_drift(context: PhaseContext, plan: PlanRecord, target: TargetConnect
 
 def _apply(
     context: PhaseContext, plan: PlanRecord, target: TargetConnector, lease: Lease, run_id: str
-) -> tuple[int, tuple[str, ...]]:
-    """Take every row to an outcome; answers how many rows were decided, and the syncs that read anew."""
+) -> tuple[int, tuple[str, ...], Exposure]:
+    """Take every row to an outcome; answers how many were decided, the syncs that read anew, and what was exposed."""
     plans, journal = Plans(context.journal.project_id), context.journal
     with journal.transaction() as connection:
         plans.move(connection, plan.plan_id, "loading", before=("approved", "loading"))
         plans.supersede_loads(connection, plan.plan_id, plan.target, plan.wave)
         retire(connection, plan.scope["plans"])
-    rows, waiting = 0, -1
+    rows, waiting, exposure = 0, -1, Exposure()
     while True:
         # What refers to each other within an entity goes level by level: what still waits comes round once more.
         before, waiting = waiting, 0
         for entity in plan.order:
-            decided = _apply_entity(context, plan, entity, target, lease=lease, run_id=run_id)
+            applied = _apply_entity(context, plan, entity, target, lease=lease, run_id=run_id)
+            exposure.add(applied.exposure)
+            decided = applied.states
             waiting += decided[RowState.WAITING]
             rows += sum(decided.values()) - decided[RowState.WAITING]
         if waiting in (0, before):
@@ -180,12 +186,12 @@ def _apply(
     with journal.transaction() as connection:
         lease.assert_fence(connection)
         reset = Syncs(journal.project_id, plan.target).forget_undone(connection, plan.plan_id)
-    return rows, tuple(reset)
+    return rows, tuple(reset), exposure
 
 
 def _apply_entity(
     context: PhaseContext, plan: PlanRecord, entity: str, target: TargetConnector, *, lease: Lease, run_id: str
-) -> Mapping[RowState, int]:
+) -> EntityLoad:
     settings = context.project.spec.targets[plan.target]
     planned = sum(plan.counts.get(entity, {}).values())
     with shown(context.progress, f"undo {entity}", planned, "rows") as progress:
@@ -197,7 +203,7 @@ def _apply_entity(
             advance=progress.advance,
         )
         load.run()
-    return load.states
+    return load
 
 
 def _finish(context: PhaseContext, plan: PlanRecord, lease: Lease) -> str:
