@@ -192,10 +192,10 @@ class _Derivation:
         if (found := self._under_way(step)) or plan is None:
             return found or self._attempt(step)
         state, told = State.DONE, None
-        if plan.state == "superseded":
-            state, told = State.OUTDATED, self._told("superseded", step, plan=plan.plan_id)
-        elif plan.is_taken_back:
+        if plan.is_taken_back:
             state, told = State.OUTDATED, self._told("taken_back", step, plan=plan.plan_id)
+        elif plan.state == "superseded":
+            state, told = State.OUTDATED, self._told("superseded", step, plan=plan.plan_id)
         elif self._cleansed is not None and self._cleansed.inputs != plan.inputs:
             state, told = State.OUTDATED, self._told("cleansed_anew", step)
         elif plan.state == "proposed":
