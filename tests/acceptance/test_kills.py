@@ -17,6 +17,7 @@ from rollout.project import postgres
 from tests.acceptance._forked import Forked, forked
 
 KILLS = 36
+MANY_KILLS = 200
 SERVER_KILLS = 3
 QUICK = {"fsync": "off"}
 """Processes are killed here, not machines."""
@@ -35,12 +36,13 @@ def begun(make_rollout, tmp_path) -> Iterator[tuple[object, Forked, dict]]:
         yield rollout, worker, {name: entity["create"] for name, entity in plan["entities"].items()}
 
 
-def test_a_load_and_its_undo_that_are_killed_again_and_again_lose_and_double_nothing(begun):
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(MANY_KILLS, marks=pytest.mark.attack)])
+def test_a_load_and_its_undo_that_are_killed_again_and_again_lose_and_double_nothing(begun, kills):
     rollout, worker, to_create = begun
     planned = sum(to_create.values())
-    assert planned > KILLS * 5
-    for kill in range(1, KILLS + 1):
-        _kill_behind(rollout, worker, planned * kill // (KILLS + 5), "load")
+    assert planned > kills
+    for kill in range(1, kills + 1):
+        _kill_behind(rollout, worker, planned * kill // (kills + 5), "load")
     assert _done(rollout, "load") < planned, "the load was over before the last kill"
     summary = worker.run("load")
     assert summary["state"] == "applied"

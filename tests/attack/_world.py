@@ -275,8 +275,9 @@ class World:
 
     def named(self, name: str, entity: str = "account") -> TargetRecord:
         """The record of a name."""
-        [record] = [record for record in self.crm.read_all(entity) if record.values["name"] == name]
-        return record
+        found = [record for record in self.crm.read_all(entity) if record.values["name"] == name]
+        assert len(found) == 1, f"{len(found)} records are called {name}"
+        return found[0]
 
     def type_new(self, entity: str, **values: str | None) -> str:
         """A person makes a record; its id."""

@@ -20,7 +20,7 @@ LIVES = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-MORE_LIVES = settings(LIVES, max_examples=30, stateful_step_count=20, derandomize=False, print_blob=True)
+MORE_LIVES = settings(LIVES, max_examples=25, stateful_step_count=20, derandomize=False, print_blob=True)
 
 
 @pytest.fixture

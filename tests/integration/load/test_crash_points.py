@@ -43,6 +43,15 @@ def test_a_process_may_die_at_any_place(make_attack, name):
         attack.die_at(number)
 
 
+@pytest.mark.attack
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_process_may_die_at_places_behind_which_nothing_has_changed_too(make_attack, name):
+    attack = make_attack(CHAPTERS[name])
+    for number in sorted(set(range(1, len(attack.places()) + 1)) - set(attack.changes())):
+        attack.die_at(number)
+
+
+@pytest.mark.attack
 def test_a_process_may_die_while_it_goes_on_where_another_died(make_attack):
     attack = make_attack(LOAD)
     places = attack.places()

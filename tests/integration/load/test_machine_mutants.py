@@ -5,6 +5,7 @@ The same attacks pass on the load as it is; a mutant that none catches would be 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -16,10 +17,12 @@ from rollout.errors import RolloutError
 from rollout.journal.engine import Engine
 from rollout.journal.leases import Lease
 from rollout.journal.rows import Outcome, RowStates
-from rollout.load import machine, sending
+from rollout.load import machine, machine_undo, sending
+from rollout.load.inspecting import Inspector
 from rollout.load.machine import SEND, Decision, RowState
 from rollout.model.target import Capabilities, Op
-from tests.attack._chapters import LOAD, LOAD_CHANGE, POISON, Attack, Chapter, load_to_the_end
+from rollout.phases.undo_plan import UndoPlanner
+from tests.attack._chapters import LOAD, LOAD_CHANGE, POISON, UNDO, Attack, Chapter, load_to_the_end
 from tests.attack._world import LateCrm, UnorderedCrm, World, database_of, hurry
 
 Patch = pytest.MonkeyPatch
@@ -57,6 +60,23 @@ def by_typing(attack: Attack) -> None:
     for number, place in enumerate(attack.places(), 1):
         if place in ("before a read", "before a write", "after a write"):
             assert attack.act_at(number, type_in).named("C1").values["phone"] == "+86typed"
+
+
+def by_typing_before_it_goes(attack: Attack) -> None:
+    """A person types into records that an undo is about to delete, or to put back."""
+
+    def type_in(world: World) -> None:
+        for name in ("C0", "C2"):
+            with contextlib.suppress(AssertionError):  # it is gone already
+                world.edit(name, phone="+86typed")
+                typed.add(name)
+
+    for number, place in enumerate(attack.places(), 1):
+        typed: set[str] = set()
+        if place in ("before a read by id", "before a write"):
+            world = attack.act_at(number, type_in)
+            for name in typed:
+                assert world.named(name).values["phone"] == "+86typed"
 
 
 def by_a_second_worker(attack: Attack) -> None:
@@ -149,6 +169,23 @@ def write_without_the_fence(patch: Patch) -> None:
     patch.setattr(Lease, "assert_fence", lambda *_: None)
 
 
+def delete_without_a_look(patch: Patch) -> None:
+    """What the load created is deleted, whatever people made of it."""
+    patch.setattr(machine_undo, "look_at_deletion", lambda *_, **__: SEND)
+
+
+def put_back_without_a_look(patch: Patch) -> None:
+    """Fields go back, whatever they hold by now."""
+    everything = lambda new, old, held: machine_undo.Fields(frozenset(), dict(new), ())  # noqa: E731
+    patch.setattr(machine_undo, "compare", everything)
+
+
+def delete_parents_first(patch: Patch) -> None:
+    """Records go before those that refer to them."""
+    patch.setattr(UndoPlanner, "order", property(lambda self: tuple(self._context.project.spec.load_order)))
+    patch.setattr(Inspector, "_unless_linked", lambda _, decided: decided)
+
+
 @dataclass(frozen=True)
 class Caught:
     """By which attack, in which world."""
@@ -174,6 +211,9 @@ MUTANTS = {
     believe_absence_too_early: Caught(by_a_whole_run, LOAD, LATE),
     take_existence_for_an_update: Caught(by_dying, LOAD_CHANGE),
     update_without_a_look: Caught(by_typing, LOAD_CHANGE),
+    delete_without_a_look: Caught(by_typing_before_it_goes, UNDO),
+    put_back_without_a_look: Caught(by_typing_before_it_goes, UNDO),
+    delete_parents_first: Caught(by_a_whole_run, UNDO),
     write_without_the_fence: Caught(by_a_second_worker, LOAD_CHANGE),
 }
 
@@ -190,6 +230,10 @@ def test_what_keeps_a_load_safe_cannot_be_left_out(database, tmp_path, mutant):
 @pytest.mark.parametrize("world", [PERMISSIVE, LATE], ids=["permissive", "late"])
 def test_the_load_as_it_is_stands_the_attacks_that_catch_the_mutants(database, tmp_path, world):
     by_dying(Attack(database, tmp_path, LOAD, world))
+
+
+def test_what_people_type_while_an_undo_runs_stays(database, tmp_path):
+    by_typing_before_it_goes(Attack(database, tmp_path, UNDO, {}))
 
 
 def test_an_answer_in_another_order_with_a_refused_row_is_joined_by_key(database, tmp_path):
