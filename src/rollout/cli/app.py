@@ -34,6 +34,7 @@ VERBS = {
     "preflight": ("rollout.cli.preflight", "See what in the target would disturb the load, or undo it at night."),
     "automation": ("rollout.cli.automation", "Switch the target's own rules off for the load, and on again by a list."),
     "plan": ("rollout.cli.plan", "Compare with the target and plan every field that will change."),
+    "compare-plans": ("rollout.cli.compare_plans", "Compare the plan with the one that was tried on another target."),
     "approve": ("rollout.cli.approve", "Approve a plan by name."),
     "load": ("rollout.cli.load", "Apply the approved plan to the target."),
     "rejects": ("rollout.cli.rejects", "See, repair and decide the rows that a load left over."),

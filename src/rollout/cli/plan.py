@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout.cli.tables import table
+from rollout.cli.tables import compared_line, table
 from rollout.cli.verb import Invocation, verb
 
 if TYPE_CHECKING:  # heavy
@@ -47,6 +47,7 @@ def shown_plan(summary: PlanSummary, root: Path) -> str:
         for name, plan in summary.entities.items()
         if plan.overwrites
     ]
+    lines += [compared_line(summary.compared, root)] if summary.compared else []
     lines += [f"Cannot be loaded like this: {told}" for told in summary.limits]
     lines += [
         f"Plan {summary.plan_id} of wave {summary.wave} for target '{summary.target}', hash {summary.plan_hash[:16]}…",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,6 +15,9 @@ from rollout.load.exposure import UnprotectedWindow
 from rollout.model.outcome import Accounting, Bucket
 from rollout.model.progress import Override
 from rollout.model.verdict import GateResult
+
+if TYPE_CHECKING:  # heavy
+    from rollout.phases.compare_plans import PlanComparison
 
 
 def rendered(table: Table) -> str:
@@ -62,6 +67,15 @@ def unprotected(window: UnprotectedWindow) -> str:
         f" {window.longest_s:.3f} s between look and write. The target has no conditional updates: an edit that fell"
         " into that time is overwritten unseen."
     )
+
+
+def compared_line(found: PlanComparison, root: Path) -> str:
+    """A plan beside the one of another target, in a sentence; ``root`` is the workspace."""
+    beside = f"plan {found.other_plan_id} ({found.other_kind}) of '{found.other_target}'"
+    told = f"Beside {beside}: {found.same:,} records the same, {found.differing:,} not"
+    told += "" if found.same_inputs else "; that one rests on other sources or rules"
+    told += "" if found.values_known else "; values of one are destroyed: only actions were compared"
+    return told + (f"\nOne by one: {root / found.file}" if found.file else "")
 
 
 def override_line(override: Override) -> str:

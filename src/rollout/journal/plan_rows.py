@@ -116,6 +116,19 @@ class PlanRows:
             while batch := cursor.fetchmany(10_000):
                 yield cast("list[RowIdentity]", batch)
 
+    def rows_only_in(
+        self, connection: Connection, plan_id: str, entity: str, other_plan_id: str
+    ) -> list[tuple[str, str]]:
+        """(golden key, action) of the rows of one plan whose records another plan does not have, in order."""
+        query = text("""
+            SELECT p.golden_key, p.action FROM plan_row p WHERE p.plan_id = :plan AND p.entity = :entity
+              AND NOT EXISTS (SELECT FROM plan_row o WHERE o.plan_id = :other AND o.entity = p.entity
+                AND o.migration_key = p.migration_key)
+            ORDER BY p.ordinal
+        """)
+        parameters = {"plan": plan_id, "entity": entity, "other": other_plan_id}
+        return [(row.golden_key, row.action) for row in connection.execute(query, parameters)]
+
     def undecided_keys(self, connection: Connection, target: str, entity: str, *, but: str = "") -> set[str]:
         """Migration keys of an entity that a plan other than ``but`` sent, and nobody knows yet what became of them."""
         query = text("""

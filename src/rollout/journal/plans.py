@@ -232,6 +232,17 @@ class Plans(PlanRows):
         where = (*_of(target, wave), begun.is_not(None), schema.plan.c.kind.in_(["load", "delta"]))
         return self._one(connection, *where, order=(desc(begun),))
 
+    def latest_tried(self, connection: Connection, target: str, wave: str, *, kind: str) -> PlanRecord | None:
+        """The plan of a wave's records in a target that another target's plan of a kind is best compared with.
+
+        The newest of that kind that a load has begun; where there is none, of any kind that holds all records; where
+        nothing was begun, the newest that was made.
+        """
+        table = schema.plan.c
+        where = (*_of(target, wave, COVERING), table.state != "draft")
+        order = (table.begun_at.is_(None), table.kind != kind, desc(table.begun_at).nulls_last())
+        return self._one(connection, *where, order=order)
+
     def is_loaded(self, connection: Connection, target: str, wave: str) -> bool:
         """Whether a load or delta of a wave was begun, and no undo of it has begun since."""
         query = text("""

@@ -11,12 +11,13 @@ from pydantic import Field
 from rollout.errors import ApprovalError, ConfigError, DriftError
 from rollout.journal.leases import Lease
 from rollout.journal.overlay import overlay_of, reasons
-from rollout.journal.plans import FORWARD, ApprovalRecord, PlanRecord, Plans
+from rollout.journal.plans import COVERING, FORWARD, ApprovalRecord, PlanRecord, Plans
 from rollout.journal.rows import SECOND_STEP, STEP, rows_written
 from rollout.load.exposure import Exposure, UnprotectedWindow
 from rollout.load.runner import EntityLoad, release
 from rollout.model.base import Frozen
 from rollout.model.outcome import LOADED, Accounting
+from rollout.phases.after_target import refuse_before_other
 from rollout.phases.approved import refuse_altered
 from rollout.phases.context import PhaseContext, TargetConnector, chosen_entities, shown
 from rollout.phases.drift import drifted, plan_inputs
@@ -80,7 +81,8 @@ def run_load(
     Raises:
         ConfigError: There is no such plan, entity or wave; the plan is of another wave, or of a kind that is not
             loaded; or it could not be finished in the time and with the calls there are.
-        ApprovalError: Nobody approved the plan as it is; or its wave needs a go of the pilot.
+        ApprovalError: Nobody approved the plan as it is; its wave needs a go of the pilot; or the target that must be
+            loaded before this one does not hold the wave.
         DriftError: Sources, mapping, rules or target schema changed since; or too many rows are in conflict.
         LeaseHeld: Another load of this target is under way.
         Retryable: The target or the database cannot be reached; what was done is kept, run it again.
@@ -99,6 +101,8 @@ def run_load(
         plan, approval = _approved_plan(context, target_name, plan.plan_id, wave)
         require(context, "load", plan.wave)
         _refuse_drift(context, plan, target)
+        if plan.kind in COVERING and plan.state == "approved":  # what has begun is finished, not left half done
+            refuse_before_other(context, target_name, plan.wave, plan.inputs)
         refuse_altered(context, plan)
         refuse_what_cannot_finish(context, plan, target)
         settle_open_lines(context, target_name, target, lease, but=plan.plan_id)

@@ -11,9 +11,11 @@ from pydantic import Field
 from rollout.errors import ApprovalError, ConfigError
 from rollout.journal.crypto import canonical_json
 from rollout.journal.leases import Lease
-from rollout.journal.plans import TAKING_BACK, Plans
+from rollout.journal.plans import COVERING, TAKING_BACK, Plans
 from rollout.load.plan import LOADING, PlanHash
 from rollout.model.base import Frozen
+from rollout.phases.after_target import refuse_before_other
+from rollout.phases.compare_plans import PlanComparison, compare_with_trial
 from rollout.phases.context import PhaseContext, TargetConnector
 from rollout.phases.drift import plan_inputs
 from rollout.phases.leases import working_on
@@ -60,6 +62,9 @@ class PlanSummary(Frozen):
     )
     file: str = Field(description="The plan field by field, relative to the workspace; personal data masked.")
     is_kept: bool = Field(default=True, description="False: a delta found nothing new, and left no plan behind.")
+    compared: PlanComparison | None = Field(
+        default=None, description="Beside the plan of the target that this one is loaded after; None: there is none."
+    )
 
 
 def run_plan(context: PhaseContext, *, wave: str | None = None) -> PlanSummary:
@@ -70,7 +75,8 @@ def run_plan(context: PhaseContext, *, wave: str | None = None) -> PlanSummary:
         wave: Its name; None: the first that is not finished, see `rollout.phases.wave_order`.
 
     Raises:
-        ApprovalError: It is a later wave, and nobody said go to the pilot; or an undo is not finished.
+        ApprovalError: It is a later wave, and nobody said go to the pilot; an undo is not finished; or the target that
+            must be loaded before this one does not hold the wave.
         ConfigError: There is no such wave. Nothing was cleansed, or sources or rules changed since: cleanse again.
         Retryable: The target or the database cannot be reached.
     """
@@ -116,7 +122,8 @@ def plan_wave(
         make_planner: Makes what decides about the records.
 
     Raises:
-        ApprovalError: It is a later wave, and nobody said go to the pilot.
+        ApprovalError: It is a later wave, and nobody said go to the pilot; or the target that must be loaded before
+            this one does not hold the wave.
         ConfigError: Nothing was cleansed, or sources or rules changed since.
         Retryable: The target or the database cannot be reached.
     """
@@ -124,9 +131,13 @@ def plan_wave(
     require(context, "plan", wave)
     inputs = plan_inputs(context, target_name, target, wave)
     _refuse_stale_cleansing(context, inputs)
+    if kind in COVERING:  # a retry finishes what was let through
+        refuse_before_other(context, target_name, wave, inputs)
     with context.journal.running("plan", wave=wave) as run:
         draft = _Draft(wave, kind, scope or {}, make_planner)
         summary = _make_plan(context, inputs, draft, lease)
+        if kind in COVERING and summary.is_kept:
+            summary = summary.model_copy(update={"compared": compare_with_trial(context, summary.plan_id)})
         run.summary = summary.model_dump(mode="json")
     return summary
 

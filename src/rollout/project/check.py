@@ -16,6 +16,7 @@ from rollout.mapping.transforms import compile_steps, value_map_files
 from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.finding import Finding
 from rollout.project.check_layers import check_layers
+from rollout.project.check_targets import check_targets
 from rollout.project.gates import METRICS
 from rollout.project.spec import NAME, EntitySpec, PhaseName, ProjectSpec, WaveSpec
 from rollout.project.yamlfile import Document, Place
@@ -32,6 +33,7 @@ def check_spec(spec: ProjectSpec, document: Document, root: Path) -> list[Findin
     parts: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: _names(spec, document),
         lambda: _systems_and_targets(spec, document),
+        lambda: check_targets(spec, document),
         lambda: _entities(spec, document),
         lambda: _waves(spec, document),
         lambda: check_layers(spec, document),

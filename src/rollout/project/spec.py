@@ -78,6 +78,11 @@ class TargetSpec(Frozen):
     suppress_automation: bool = Field(
         default=True, description="Ask the target to keep workflows and notifications quiet, where it can."
     )
+    after: str | None = Field(
+        default=None,
+        description="This target is loaded only after the named target was: the same wave, loaded and verified there "
+        "with green gates, or overridden by name, from the same sources and rules.",
+    )
 
 
 class EntitySpec(Frozen):
