@@ -29,12 +29,7 @@ COUNTED = {
     "skip": "跳过 skip",
     "conflict": "冲突 conflict",
 }
-TAKEN_BACK = {
-    "delete": "删除 delete",
-    "restore": "还原 restore",
-    "release": "归还 release",
-    "keep": "保留 keep",
-}
+TAKEN_BACK = {"delete": "删除 delete", "restore": "还原 restore", "release": "归还 release", "keep": "保留 keep"}
 
 
 def publish_plan(context: PhaseContext, summary: PlanSummary) -> None:

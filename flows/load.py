@@ -8,9 +8,10 @@ from prefect import State, flow
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows._artifacts import publish_conservation
+from flows._artifacts import publish_conservation, publish_gates
 from flows._common import EntityOptions, phase_task
-from flows._states import failed
+from flows._states import failed, gate_state
+from rollout.model.verdict import Verdict
 from rollout.phases.context import PhaseContext
 from rollout.phases.load import LoadSummary, run_load
 
@@ -35,6 +36,7 @@ def load_entities(context: PhaseContext, options: LoadOptions) -> LoadSummary:
     try:
         summary = run_load(context, plan_id=options.plan_id or None, entities=options.entities or None, wave=wave)
         wave = summary.wave
+        publish_gates(context, [layer.gate for layer in summary.layers], wave)
         return summary
     finally:
         publish_conservation(context, wave)
@@ -51,8 +53,11 @@ def load(options: LoadOptions = DEFAULTS) -> State[Any]:
 
 
 def load_state(summary: LoadSummary) -> State[Any]:
-    """How an import ends: plain success only when no row waits and none is of unknown outcome."""
+    """How an import ends: plain success only when no layer held it up, no row waits and none is of unknown outcome."""
     table = summary.entities.values()
+    held_up = [layer.gate for layer in summary.layers if layer.gate.verdict is not Verdict.PASS]
+    if held_up:
+        return gate_state(held_up, summary)
     if not summary.closed:
         rows = "; ".join(
             f"{line.entity}: {line.unknown} unknown, {line.waiting} waiting, {line.not_loaded} not loaded"
@@ -62,4 +67,7 @@ def load_state(summary: LoadSummary) -> State[Any]:
     message = (
         f"{sum(line.source for line in table):,} source rows, all accounted for (wave {summary.wave}, {summary.state})"
     )
+    if summary.quiet and summary.quiet.quiet is False:
+        set_off = ", ".join(f"{count:+,} {name}" for name, count in summary.quiet.difference.items() if count)
+        message += f"; the CRM's rules acted meanwhile: {set_off}"
     return Completed(message=message, data=summary)

@@ -10,7 +10,7 @@ from typing import Any
 from prefect import State, flow
 from pydantic import Field
 
-from flows._artifacts import publish_conservation
+from flows._artifacts import publish_conservation, publish_gates
 from flows._common import WaveOptions, phase_task
 from flows._rejects import publish_rejects
 from flows._states import failed
@@ -40,6 +40,7 @@ def load_rejects(context: PhaseContext, options: RetryOptions) -> LoadSummary:
     try:
         summary = run_load(context, plan_id=options.plan_id or None, wave=wave, retry=True)
         wave = summary.wave
+        publish_gates(context, [layer.gate for layer in summary.layers], wave)
         publish_rejects(context, wave)
         return summary
     finally:

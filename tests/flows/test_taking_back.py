@@ -190,3 +190,26 @@ def test_nothing_is_destroyed_before_users_are_let_in(start):
     assert "0 plans destroyed" in state.message
     assert "before_go" in state.message
     assert "hengtai-demo-retention" not in seen
+
+
+def test_a_layer_that_does_not_agree_and_rules_that_acted_are_how_an_import_ends(company):
+    from flows.load import load_state
+    from rollout.model.verdict import Comparison, Criterion, Measurement, judge_gate
+    from rollout.phases.layers import LayerResult
+    from rollout.phases.load import LoadSummary
+    from rollout.phases.quiet import QuietProof
+
+    with company.context() as context:
+        summary = context.journal.latest_run("load").summary
+    closed = {
+        name: {**line, "waiting": 0, "unknown": 0, "not_loaded": 0, "source": line["source"] - line["waiting"]}
+        for name, line in summary["entities"].items()
+    }
+    done = LoadSummary.model_validate(summary | {"entities": closed, "closed": True, "layers": ()})
+    acted = QuietProof(before={}, after={}, difference={"notifications": 3}, quiet=False, rules_on=())
+    assert "rules acted meanwhile: +3 notifications" in load_state(done.model_copy(update={"quiet": acted})).message
+    criterion = Criterion(metric="control_totals_off", comparison=Comparison.EQUAL, threshold=0)
+    gate = judge_gate("layer", [criterion], [Measurement(metric="control_totals_off", value=1, evidence=1)])
+    layer = LayerResult(layer="master", gate=gate, control_totals=())
+    held_up = load_state(done.model_copy(update={"layers": (layer,)}))
+    assert (held_up.name, held_up.is_failed()) == ("GateFailed-layer", True)
