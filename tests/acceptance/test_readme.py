@@ -215,6 +215,7 @@ def left_by(folder: Path) -> list[psutil.Process]:
 
 
 @pytest.mark.attack
+@pytest.mark.alone
 @pytest.mark.xdist_group("platform")
 def test_the_platform_on_a_fresh_clone(clone: Path) -> None:
     first = make(clone, "make demo", INSTALL_S)

@@ -19,7 +19,7 @@ import pytest
 from rollout.project.postgres import with_database
 from rollout.testbed import server
 
-pytestmark = pytest.mark.attack
+pytestmark = [pytest.mark.attack, pytest.mark.alone]
 DEMO = Path(__file__).parents[2] / "demo"
 
 
