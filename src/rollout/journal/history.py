@@ -101,6 +101,35 @@ def history_lines(
     return found
 
 
+def held_by_other_waves(
+    connection: Connection, target: str, entity: str, plan_ids: Sequence[str], migration_keys: Sequence[str]
+) -> Counter[tuple[str, str]]:
+    """Of these records those that the newest load of another wave, begun after these plans, found or put in place.
+
+    They moved there since. Answers how many by (wave, plan id); what was taken back of other waves is not counted.
+    """
+    rows = connection.execute(
+        text("""
+            WITH chosen AS (SELECT project_id, wave, begun_at FROM plan WHERE plan_id = ANY(:plans)),
+            newest AS (
+              SELECT DISTINCT ON (p.wave) p.plan_id, p.wave, p.begun_at, p.project_id FROM plan p
+              WHERE p.project_id = (SELECT min(project_id) FROM chosen) AND p.target = :target
+                AND p.kind IN ('load', 'delta') AND p.begun_at > (SELECT min(begun_at) FROM chosen)
+                AND p.wave NOT IN (SELECT wave FROM chosen)
+              ORDER BY p.wave, p.begun_at DESC, p.seq DESC)
+            SELECT n.wave, n.plan_id, count(DISTINCT s.migration_key) AS records
+            FROM newest n JOIN row_state s ON s.plan_id = n.plan_id AND s.entity = :entity
+              AND s.migration_key = ANY(:keys) AND s.state IN ('created', 'updated', 'unchanged', 'adopted')
+            WHERE NOT EXISTS (
+              SELECT FROM plan u WHERE u.project_id = n.project_id AND u.target = :target AND u.kind = 'undo'
+                AND u.begun_at IS NOT NULL AND u.scope -> 'plans' @> to_jsonb(n.plan_id))
+            GROUP BY 1, 2
+        """),
+        {"plans": list(plan_ids), "target": target, "entity": entity, "keys": list(migration_keys)},
+    )
+    return Counter({(row.wave, row.plan_id): row.records for row in rows})
+
+
 def written_at(connection: Connection, project_id: str, plan_ids: Sequence[str]) -> dict[str, tuple[str, datetime]]:
     """By plan its wave, and when the last run that applied it ended; of one never begun, when it was made."""
     rows = connection.execute(

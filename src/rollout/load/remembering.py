@@ -44,6 +44,8 @@ def after_image(work: Work, decision: Decision, own_login: str | None) -> Values
     an undo must not take for ours.
     """
     record = work.record
+    if decision.state is RowState.CONFLICT and decision.reason_code == "neither_old_nor_new":
+        return work.new  # it landed at least in part, and people changed some since: what holds ours can still go back
     if record is None or work.sent_s is None:
         return None
     names = work.new.keys() if decision.settled is None else decision.settled

@@ -56,6 +56,8 @@ def nothing_new(context: PhaseContext, plan_id: str, target_name: str, wave: str
     journal = context.journal
     with journal.transaction() as connection:
         overlay = overlay_of(connection, journal.project_id, target_name, wave)
+        if overlay is not None and any(plan.kind == "undo" for plan in overlay.over):
+            return False  # what stands is to be told as loaded again, not as taken back
         known = (
             {(line.entity, line.migration_key): line for line in lines(connection, overlay, states=OPEN)}
             if overlay

@@ -59,6 +59,11 @@ class UndoDraft:
         self._sealer = sealer
         self._ordinals: Counter[str] = Counter()
 
+    @property
+    def rows(self) -> int:
+        """How many there are so far, of all entities."""
+        return self._ordinals.total()
+
     def add(self, entity: str, rows: Sequence[PlannedRow]) -> None:
         """Add the next rows of an entity, in order."""
         first = self._ordinals[entity]

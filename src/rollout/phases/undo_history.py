@@ -100,11 +100,12 @@ def _fields(line: HistoryLine, row: PlannedRow, before: Values | None, after: Va
     if line.step > 1:
         return frozenset(row.deferred)
     if line.state == RowState.CONFLICT:
-        return frozenset(row.new)
+        return frozenset(after if after is not None else row.new)
     if row.action in (Action.ADOPT, Action.RESTORE):
         # Those that did not hold what the plan saw were left alone; without a call all were.
         held = before if before is not None else {}
-        return frozenset(name for name in row.new if name in held and held[name] == row.old.get(name))
+        sent = (*row.new, *row.references)
+        return frozenset(name for name in sent if name in held and held[name] == row.old.get(name))
     return frozenset((*row.new, *row.references))
 
 

@@ -141,6 +141,11 @@ def _make(
         context, target_name, target, plans=chosen.plans, begun=chosen.begun, through=through, draft=draft
     )
     planner.plan()
+    if not draft.rows and chosen.is_taken_back:
+        raise ConfigError(
+            f"nothing that plan {', '.join(chosen.plans)} wrote is left to be taken back",
+            hint="it was taken back before: `rollout status` shows what is loaded",
+        )
     inputs = undo_inputs(context, target_name, target, chosen.wave, planner.order)
     plan_hash = PlanHash(canonical_json(inputs))
     with PlanFile(context.project, plan_id) as file:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rollout.connectors.base import LinkReader, RecordLink
 from rollout.errors import ApprovalError
-from rollout.journal.history import touched_keys
+from rollout.journal.history import held_by_other_waves, touched_keys
 from rollout.journal.leases import Throttle
 from rollout.load.plan import Action, PlannedRow
 from rollout.load.undo import History, UndoScope, later_plans, linked, undo_row
@@ -51,6 +51,7 @@ class UndoPlanner:
     ) -> None:
         self._context = context
         self._target = target
+        self._target_name = target_name
         self._begun = begun
         self._draft = draft
         connector = context.connector(context.project.spec.targets[target_name].system)
@@ -67,6 +68,7 @@ class UndoPlanner:
         self._deletions: dict[Place, tuple[str, str]] = {}
         self._relinked: set[tuple[Place, Place]] = set()
         self._later: Counter[str] = Counter()
+        self._moved: Counter[tuple[str, str]] = Counter()
         self.conflicts = 0
         """Records in which people changed what would go back."""
         self.call_s: list[float] = []
@@ -82,7 +84,8 @@ class UndoPlanner:
         """Plan everything.
 
         Raises:
-            ApprovalError: Later plans wrote to the same records, and ``through`` is not set.
+            ApprovalError: Later plans wrote to the same records, and ``through`` is not set; or records that would go
+                belong to another wave by now.
         """
         for entity in self.order:
             if entity in self._told:
@@ -99,7 +102,14 @@ class UndoPlanner:
                 rows = self._rows(entity, histories, batch)
                 self._draft.add(entity, rows)
                 self._note(entity, rows)
+                self._moved += self._held_elsewhere(entity, rows)
                 progress.advance(len(batch))
+
+    def _held_elsewhere(self, entity: str, rows: Sequence[PlannedRow]) -> Counter[tuple[str, str]]:
+        """Records that would go, and that another wave counts as loaded since they moved there."""
+        keys = [row.migration_key for row in rows if row.action in (Action.DELETE, Action.RELEASE)]
+        with self._context.journal.transaction() as connection:
+            return held_by_other_waves(connection, self._target_name, entity, sorted(self._scope.plans), keys)
 
     def _rows(self, entity: str, histories: Histories, keys: Sequence[str]) -> list[PlannedRow]:
         rows = []
@@ -157,6 +167,12 @@ class UndoPlanner:
             raise ApprovalError(
                 f"later loads wrote to the same records: {told}",
                 hint="take those back first (--run PLAN), or with --through along with these",
+            )
+        if self._moved:
+            told = ", ".join(f"{rows:,} to wave '{wave}' (plan {plan})" for (wave, plan), rows in self._moved.items())
+            raise ApprovalError(
+                f"records that would go belong to another wave by now: {told}",
+                hint="take that wave back first (--wave), so that nothing counts as loaded that is gone",
             )
 
     # Records that others refer to

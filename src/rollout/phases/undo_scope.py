@@ -22,6 +22,8 @@ class ChosenPlans:
     plans: tuple[str, ...]
     begun: tuple[str, ...]
     """Every plan that was begun in the target, undos included, in that order."""
+    is_taken_back: bool
+    """All of them were taken back already, as far as that was possible."""
     ends_at: datetime | None
     """When the first of their windows ends; None: none has begun."""
 
@@ -68,7 +70,13 @@ def _within_window(context: PhaseContext, chosen: Sequence[PlanRecord], begun: S
     ends = [ends_at for plan_id in plans if (ends_at := found[plan_id].ends_at) is not None]
     if not plans:
         raise ConfigError("all of that was taken back already", hint="`rollout status` shows what is loaded")
-    return ChosenPlans(chosen[0].wave, plans, tuple(plan.plan_id for plan in begun), min(ends, default=None))
+    return ChosenPlans(
+        chosen[0].wave,
+        plans,
+        tuple(plan.plan_id for plan in begun),
+        is_taken_back=gone.issuperset(plans),
+        ends_at=min(ends, default=None),
+    )
 
 
 def _taken_back(begun: Sequence[PlanRecord]) -> set[str]:

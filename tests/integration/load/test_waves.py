@@ -29,6 +29,8 @@ from rollout.phases.decide import decide
 from rollout.phases.load import run_load
 from rollout.phases.plan import run_plan
 from rollout.phases.status import require, rollout_status
+from rollout.phases.undo import run_undo
+from rollout.phases.undo_make import plan_undo
 from rollout.phases.verify import run_verify
 from rollout.project.loader import load_project
 
@@ -507,3 +509,21 @@ def test_a_project_that_gets_waves_after_it_was_loaded_goes_on_with_its_records(
     assert town.total()["account"].unchanged == PILOT + REST
     with town.context.journal.transaction() as connection:
         assert Plans("waves").latest_begun(connection, "test").wave == "rest"
+
+
+def test_records_that_moved_to_another_wave_go_only_after_it(town):
+    def take_back(wave):
+        plan = plan_undo(town.context, wave=wave, through=True)
+        town.approve(plan.plan_id)
+        return run_undo(town.context)
+
+    town.roll_out("pilot")
+    town.write([[key, name, code, "华南" if key == "0" else region] for key, name, code, region in ACCOUNTS])
+    town.roll_out("rest")
+    with pytest.raises(ApprovalError, match="3 to wave 'rest'") as refused:
+        plan_undo(town.context, wave="pilot", through=True)
+    assert "take that wave back first" in refused.value.hint
+    assert take_back("rest").restored == 1
+    assert take_back("pilot").deleted == 3 * PILOT
+    assert not town.crm.count("account")
+    assert all(line.accounted for line in town.total().values())
