@@ -35,13 +35,18 @@ TAKEN_BACK = {"delete": "删除 delete", "restore": "还原 restore", "release":
 def publish_plan(context: PhaseContext, summary: PlanSummary) -> None:
     """What a plan would do, what taking it back would need, and how to approve it."""
     rows = [[name, *(f"{getattr(plan, figure):,}" for figure in COUNTED)] for name, plan in summary.entities.items()]
-    limits = "".join(f"- ✗ {told}\n" for told in summary.limits)
+    remarks = "".join(f"- ✗ {told}\n" for told in summary.limits)
+    if beside := summary.compared:
+        remarks += (
+            f"- 与 {beside.other_target} 的计划相比 · beside plan `{beside.other_plan_id}` of {beside.other_target}: "
+            f"相同 same {beside.same:,}, 不同 different {beside.differing:,}\n"
+        )
     _publish(
         context,
         ("plan",) if summary.kind == "load" else ("plan", summary.kind, summary.wave),
         f"计划 · Plan {summary.plan_id} · {summary.wave}",
         f"## 计划 · Plan `{summary.plan_id}` · 批次 wave {summary.wave}\n\n"
-        f"{markdown_table(['', *COUNTED.values()], rows)}\n{limits}"
+        f"{markdown_table(['', *COUNTED.values()], rows)}\n{remarks}"
         f"哈希 hash `{summary.plan_hash}` · 目标 target `{summary.target}` · "
         f"约 about {summary.estimate_s:,.0f} s, {summary.calls:,} calls · "
         f"撤销 undo {summary.undo_estimate_s:,.0f} s, {summary.undo_calls:,} calls\n\n{APPROVE}",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pytest
 from sqlalchemy import text
 
+from rollout.cli.app import run
 from rollout.connectors import memory
-from rollout.connectors.memory import MemoryConnector
-from rollout.errors import ApprovalError, ConfigError
+from rollout.connectors.memory import MemoryConnector, MemoryFault
+from rollout.errors import ApprovalError, ConfigError, Retryable
 from rollout.journal import people
-from rollout.journal.crypto import KeyRing
 from rollout.journal.plans import Plans
 from rollout.journal.store import Journal
+from rollout.load import sending
 from rollout.model.verdict import GateResult, Verdict
 from rollout.phases.approve import approve
 from rollout.phases.cleanse import run_cleanse
@@ -26,6 +28,8 @@ from rollout.phases.plan import run_plan
 from rollout.phases.undo import run_undo
 from rollout.phases.undo_make import plan_undo
 from rollout.phases.verify import run_verify
+from rollout.project.database import database_url
+from rollout.project.keys import key_ring
 from rollout.project.loader import load_project
 
 PROJECT = """
@@ -117,12 +121,15 @@ class Trial:
 
 
 @pytest.fixture
-def trial(tmp_path, pg_url):
+def trial(tmp_path, pg_url, monkeypatch):
     (tmp_path / "rollout.yaml").write_text(
         PROJECT.format(store=tmp_path, fields="{name: {required: true}, phone: {}, note: {}}"), encoding="utf-8"
     )
     (tmp_path / "account.yaml").write_text(ACCOUNT, encoding="utf-8")
-    journal = Journal.open(pg_url, project_id="trial", keys=KeyRing.parse(KeyRing.generate()))
+    monkeypatch.setattr(sending, "BACKOFF_S", (0.0,))
+    monkeypatch.setenv("ROLLOUT_DATABASE_URL", pg_url)
+    project = load_project(tmp_path / "rollout.yaml", environ={})
+    journal = Journal.open(database_url(project, database="journal"), project_id="trial", keys=key_ring(project))
     trial = Trial(tmp_path, journal, people.add(journal, "tester"))
     yield trial
     for context in trial.contexts.values():
@@ -211,6 +218,45 @@ def test_an_approved_plan_waits_as_well_and_one_that_has_begun_is_finished(trial
         plan = plans.latest(connection, "prod", ("approved",))
         plans.move(connection, plan.plan_id, "loading", before=("approved",))
     assert run_load(trial.prod).state == "applied"
+
+
+def test_what_is_written_after_the_verification_must_be_verified_as_well(trial):
+    run_plan(trial.test)
+    trial.crm(trial.test).fail_next(*[MemoryFault.BUSY] * 5)
+    with pytest.raises(Retryable):
+        trial.load(trial.test)
+    trial.judge(trial.test, Verdict.PASS)
+    refused(trial, "its load into 'test' is not finished")
+    assert run_load(trial.test).state == "applied"
+    refused(trial, "it was not verified in 'test' since it was loaded")
+    trial.judge(trial.test, Verdict.PASS)
+    run_plan(trial.prod)
+
+
+def test_a_verification_that_broke_off_proves_nothing(trial):
+    trial.roll_out(trial.test)
+    journal = trial.test.journal
+    run_id = journal.start_run("verify")  # killed before it said of which target it was
+    journal.record_gate(run_id, GateResult(gate="verify", verdict=Verdict.FAIL, criteria=()))
+    refused(trial, "not verified in 'test'")
+
+
+def test_the_command_line_tells_and_compares(trial, capsys):
+    options = ("--project", str(trial.root), "--env", "prod")
+    assert run([*options, "compare-plans", "--json"]) == 2
+    assert "no plan for target 'prod'" in json.loads(capsys.readouterr().out)["error"]["message"]
+    trial.roll_out(trial.test)
+    run_plan(trial.prod)
+    assert run([*options, "compare-plans"]) == 0
+    assert "12 records the same, 0 not" in capsys.readouterr().out
+    trial.crm(trial.prod).add("account", {"name": "公司3", "phone": ROWS[3][2]}, user="sales")
+    assert run([*options, "plan"]) == 0
+    assert "of 'test': 11 records the same, 1 not" in capsys.readouterr().out
+    assert run([*options, "compare-plans", "--with", "test", "--wave", "all", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["same"], told["differing"], told["entities"]["account"]["other_action"]) == (11, 1, 1)
+    assert run([*options, "compare-plans"]) == 1
+    assert "account: 1 × adopt / create ('prod' / 'test')" in capsys.readouterr().out
 
 
 def compare(trial):
