@@ -38,10 +38,25 @@ class RowDecision:
     """All repairs of the row by field, those of earlier decisions included."""
     by_field: Mapping[str, Choice] = field(default_factory=dict)
     """Whose value counts, by field, where that is the decision."""
+    seen: Mapping[str, str | None] = field(default_factory=dict)
+    """What the target held then, by field, where somebody decided whose value counts."""
 
     def details(self) -> dict[str, Any]:
         """What is kept sealed: values may be personal."""
-        return {"repairs": {name: list(repair) for name, repair in self.repairs.items()}, "by_field": self.by_field}
+        repairs = {name: list(repair) for name, repair in self.repairs.items()}
+        return {"repairs": repairs, "by_field": self.by_field, "seen": self.seen}
+
+    def counting(self, held: Mapping[str, str | None]) -> dict[str, Choice]:
+        """Whose value counts, by field; ours is written over nothing else than what the person saw.
+
+        Args:
+            held: What the target holds now.
+        """
+        return {
+            name: choice
+            for name, choice in self.by_field.items()
+            if choice is not Choice.USE_LEGACY or (name in self.seen and self.seen[name] == held.get(name))
+        }
 
 
 class StoredDecision(NamedTuple):
@@ -67,6 +82,7 @@ class StoredDecision(NamedTuple):
             target_id=self.target_id,
             repairs={name: Repair(*pair) for name, pair in details.get("repairs", {}).items()},
             by_field={name: Choice(choice) for name, choice in details.get("by_field", {}).items()},
+            seen=details.get("seen", {}),
         )
 
 

@@ -32,6 +32,8 @@ WITH_ID = (Choice.EXISTS_AS, Choice.LANDED)
 """Choices that name a record of the target."""
 GIVING_UP = (Choice.SKIP, Choice.ABANDON)
 """Choices that hold for later plans too."""
+AS_BEFORE = (Choice.RETRY, Choice.RESEND)
+"""Choices that send a row as it was to be sent: to the record that it was said to be."""
 OF_UNKNOWN = (Choice.LANDED, Choice.RESEND, Choice.ABANDON)
 """What there is to decide about a row whose outcome is unknown."""
 

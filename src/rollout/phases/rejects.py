@@ -121,7 +121,14 @@ class Queue:
     def pending(self, entity: str, line: Line) -> RowDecision | None:
         """The newest decision about a row, as long as no plan has carried it out."""
         decision = self.repairs.of(entity).get(line.migration_key)
-        if decision is None or decision.plan_id != line.plan_id:
+        if decision is None:
+            return None
+        if decision.action is Choice.RESEND:
+            # The attempt it was about is closed: now the line of an earlier plan may tell the row's state again.
+            order = [plan.plan_id for plan in self.overlay.plans]
+            about = order.index(decision.plan_id) if decision.plan_id in order else len(order)
+            return decision if about <= order.index(line.plan_id) else None
+        if decision.plan_id != line.plan_id:
             return None
         return decision if line.state != SKIPPED or decision.action is Choice.RETRY else None
 

@@ -13,12 +13,12 @@ from rollout.journal.row_decisions import Repair, RowDecision
 from rollout.mapping.transforms import compile_steps, run_steps
 from rollout.mapping.transforms_base import TransformContext
 from rollout.model.base import Frozen
-from rollout.model.choice import BY_FIELD, WITH_ID, Choice
+from rollout.model.choice import AS_BEFORE, BY_FIELD, WITH_ID, Choice
 from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.target import TargetRecord
 from rollout.phases.rejects import LeftOver
-from rollout.project.spec import EntitySpec
-from rollout.report.rejects_workbook import FilledLine, cell_text, choice_of, is_blank_mark
+from rollout.project.spec import EntitySpec, Language
+from rollout.report.rejects_workbook import FilledLine, cell_text, choice_of, is_blank_mark, is_error, shown_choice
 
 Finder = Callable[[str, Sequence[str]], Mapping[str, TargetRecord]]
 """Records of an entity by target id."""
@@ -53,14 +53,18 @@ class Checker:
         known: Decisions there were before, by entity and migration key: their repairs stay.
         find: Looks records up in the target.
         parents: Looks parents up by key.
+        ours: The id of the record that a row is known to be, by entity and migration key.
         context: For the normalisers of the field types.
+        language: Of the pick-lists.
     """
 
     entities: Mapping[str, EntitySpec]
     known: Mapping[tuple[str, str], RowDecision]
     find: Finder
     parents: Parents
+    ours: Parents
     context: TransformContext
+    language: Language
     problems: list[SheetProblem] = field(default_factory=list)
     named: dict[tuple[str, str], int] = field(default_factory=dict)
     """Target ids that a line named, by entity."""
@@ -77,17 +81,24 @@ class Checker:
         actions = {choice for _, choice in chosen if choice is not None}
         if not actions:
             for line, _ in chosen:
-                if line.new_value or line.target_id:
+                if (line.new_value or line.target_id) and not line.action:
                     self._wrong(line, "a value or an ID, and no action", "choose what is to be done with the row")
             return None
+        self._refuse_doubled(filled.lines)
         first = next(line for line, choice in chosen if choice is not None)
         if len(actions) > 1 and not actions <= set(BY_FIELD):
             self._wrong(first, "the lines of one row ask for different things", "choose one action for the row")
             return None
         action = Choice.USE_LEGACY if Choice.USE_LEGACY in actions else next(iter(actions))
         by_field = self._by_field(row, chosen) if action in BY_FIELD else {}
+        seen = {name: row.record.values.get(name) if row.record else None for name in by_field}
         repairs = self._repairs(filled, action)
         target_id = self._target_id(filled, action, first)
+        known = self.known.get((filled.entity, row.line.migration_key))
+        if known and action in AS_BEFORE:
+            target_id = known.target_id
+            if action is Choice.RESEND:
+                by_field, seen = dict(known.by_field), dict(known.seen)
         if len(self.problems) > before:
             return None
         return RowDecision(
@@ -99,6 +110,7 @@ class Checker:
             target_id=target_id,
             repairs=repairs,
             by_field=by_field,
+            seen=seen,
         )
 
     def _choice(self, line: FilledLine, row: LeftOver) -> Choice | None:
@@ -106,10 +118,21 @@ class Checker:
             return None
         choice = choice_of(line.action)
         if choice is None or choice not in row.choices:
-            may = ", ".join(allowed.value for allowed in row.choices)
+            may = ", ".join(shown_choice(allowed, self.language) for allowed in row.choices)
             self._wrong(line, f"'{line.action}' is nothing to do with a row of this kind", f"choose one of: {may}")
             return None
         return choice
+
+    def _refuse_doubled(self, lines: Sequence[FilledLine]) -> None:
+        """A field that was copied and filled in twice, differently, says nothing."""
+        first: dict[str, FilledLine] = {}
+        for line in lines:
+            if not (line.action or line.new_value or line.target_id):
+                continue
+            other = first.setdefault(line.field, line)
+            if (choice_of(other.action), other.new_value) != (choice_of(line.action), line.new_value):
+                told = f"line {other.line} says something else about the same field"
+                self._wrong(line, told, "keep one line a field")
 
     def _by_field(self, row: LeftOver, chosen: Sequence[tuple[FilledLine, Choice | None]]) -> dict[str, Choice]:
         by_field = {line.field: choice for line, choice in chosen if choice is not None and line.field}
@@ -145,6 +168,9 @@ class Checker:
 
     def _value(self, line: FilledLine, spec: FieldSpec) -> tuple[bool, str | None]:
         """Whether a repaired value can be its field's, and its canonical text."""
+        if is_error(line.new_value):
+            self._wrong(line, "the cell shows an error, not a value", "write the value itself")
+            return False, None
         if is_blank_mark(line.new_value):
             if spec.required:
                 self._wrong(line, f"'{line.field}' must have a value", "fill one in")
@@ -185,6 +211,8 @@ class Checker:
             self._wrong(line, f"the CRM has no {filled.entity} '{target_id}'", "look the ID up again")
         elif record.migration_key not in (None, key):
             self._wrong(line, f"record '{target_id}' belongs to another row", "look the ID up again")
+        elif action is Choice.LANDED and (ours := self.ours(filled.entity, key) or target_id) != target_id:
+            self._wrong(line, f"the row is record '{ours}' since it was loaded first", "look the ID up again")
         elif (other := self.named.setdefault((filled.entity, target_id), line.line)) != line.line:
             self._wrong(line, f"line {other} names the record '{target_id}' too", "one record is one row")
         else:
@@ -203,7 +231,10 @@ def canonical(text: str, spec: FieldSpec, context: TransformContext) -> str | No
 
 
 def matched(
-    lines: Sequence[FilledLine], rows: Mapping[tuple[str, str], LeftOver], entities: Iterable[str]
+    lines: Sequence[FilledLine],
+    rows: Mapping[tuple[str, str], LeftOver],
+    entities: Iterable[str],
+    is_known: Callable[[str, str], bool],
 ) -> tuple[list[Filled], list[SheetProblem], int]:
     """Lines put to their rows of the queue, whatever order they came back in.
 
@@ -211,6 +242,7 @@ def matched(
         lines: As they came back.
         rows: The queue now, by entity and golden key.
         entities: The project's.
+        is_known: Whether an entity's record goes by a golden key.
 
     Returns:
         The rows with their lines; what is wrong; how many rows with an action are not in the queue any more.
@@ -231,8 +263,12 @@ def matched(
             )
         elif at in rows:
             by_row.setdefault(at, []).append(line)
-        elif line.action:
-            gone.add(at)
+        elif line.action or line.new_value or line.target_id:
+            if is_known(*at):
+                gone.add(at)
+            else:
+                told, hint = f"no {line.entity} goes by '{line.key}'", "leave key and object as the export has them"
+                problems.append(SheetProblem(line=line.line, key=line.key, message=told, hint=hint))
     return [Filled(at[0], rows[at], tuple(found)) for at, found in by_row.items()], problems, len(gone)
 
 

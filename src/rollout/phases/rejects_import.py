@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from rollout.journal import audit_trail, people, row_decisions
+from rollout.journal import audit_trail, crosswalk, people, row_decisions
 from rollout.journal.leases import Lease, Throttle
 from rollout.journal.ledger import Ledger
 from rollout.journal.plans import Plans
@@ -78,17 +78,31 @@ class _Desk:
             },
             find=self.find,
             parents=self.parent,
+            ours=self.record_id,
             context=TransformContext(
                 phone_region=spec.project.phone_region,
                 placeholders=spec.cleanse.placeholders,
                 time_zone=spec.project.time_zone,
             ),
+            language=spec.project.languages[0],
         )
 
     def find(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, TargetRecord]:
         """Records of the target by id."""
         Throttle(self.context.journal, self.target.name, self.target.capabilities, time.sleep).wait()
         return self.target.read_by_ids(entity, target_ids)
+
+    def record_id(self, entity: str, migration_key: str) -> str | None:
+        """The id of the record that a row is known to be."""
+        project_id = self.context.journal.project_id
+        with self.context.journal.transaction() as connection:
+            found = crosswalk.target_ids(connection, project_id, entity, self.target_name, [migration_key])
+        return found.get(migration_key)
+
+    def is_known(self, entity: str, golden_key: str) -> bool:
+        """Whether the project ever planned a record of this key."""
+        with self.context.journal.transaction() as connection:
+            return bool(crosswalk.keys(connection, self.context.journal.project_id, entity, [golden_key]))
 
     def parent(self, entity: str, key: str) -> str | None:
         """The golden key of the record that a person named by its key."""
@@ -131,7 +145,7 @@ def import_rejects(context: PhaseContext, path: Path, *, person: str, code: str,
         queue = desk.queue(info.get("wave"))
         refuse_other_sources(context, queue.overlay.base)
         rows = _asked_for(desk, queue, lines)
-        filled, problems, gone = matched(lines, rows, context.project.spec.entities)
+        filled, problems, gone = matched(lines, rows, context.project.spec.entities, desk.is_known)
         checker = desk.checker(queue)
         checker.problems += problems
         decisions = checker.decide(filled)
@@ -146,7 +160,7 @@ def import_rejects(context: PhaseContext, path: Path, *, person: str, code: str,
         with context.journal.running("rejects", wave=told.wave) as run:
             _record(desk, decisions, person=person, reason=reason)
             conclude_unknown(desk, run.run_id, decisions, checker.found)
-            told = _plan(desk, decisions, told, person=person, reason=reason)
+            told = _plan(desk, told, person=person, reason=reason)
             run.summary = told.model_dump(mode="json")
     return told
 
@@ -240,17 +254,11 @@ def _outcome(decision: RowDecision, action: Action, step: int) -> Decision:
     return Decision(_LANDED_AS.get(action, RowState.UPDATED) if step == STEP else RowState.UPDATED, decision.target_id)
 
 
-def _plan(
-    desk: _Desk, decisions: Sequence[RowDecision], told: ImportSummary, *, person: str, reason: str
-) -> ImportSummary:
+def _plan(desk: _Desk, told: ImportSummary, *, person: str, reason: str) -> ImportSummary:
     """Plan what is sent again, and approve it in the name of the person who decided, if they saw all of it."""
-    resent: dict[str, set[str]] = {}
-    for decision in decisions:
-        if decision.action is Choice.RESEND:
-            resent.setdefault(decision.entity, set()).add(decision.migration_key)
     queue = desk.queue(told.wave)
     _finish(desk, queue)
-    retry = Retry(desk.context, queue, resent)
+    retry = Retry(desk.context, queue)
     if not retry.rows or queue.overlay.newest.kind == "undo":
         return told
     summary = retry.plan(desk.lease)

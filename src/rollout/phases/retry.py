@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from types import MappingProxyType
 
 from rollout.errors import DriftError
 from rollout.journal.leases import Lease
@@ -73,9 +72,8 @@ class RetryPlanner(Planner):
                 fingerprint=fingerprint,
                 deferrable=self._deferrable[entity],
             )
-        if not decision.by_field:
-            return row
-        return settle_fields(row, decision.by_field, parent_ids=known.parent_ids, fingerprint=fingerprint)
+        by_field = decision.counting(row.old)
+        return settle_fields(row, by_field, parent_ids=known.parent_ids, fingerprint=fingerprint) if by_field else row
 
 
 class Retry:
@@ -84,12 +82,9 @@ class Retry:
     Args:
         context: The phase's context.
         queue: The wave's, its decisions recorded.
-        resent: By entity the migration keys of rows whose outcome was unknown, and that a person wants sent again.
     """
 
-    def __init__(
-        self, context: PhaseContext, queue: Queue, resent: Mapping[str, Collection[str]] = MappingProxyType({})
-    ) -> None:
+    def __init__(self, context: PhaseContext, queue: Queue) -> None:
         self._context = context
         self._overlay = queue.overlay
         self.decided: dict[str, dict[str, RowDecision]] = {}
@@ -109,7 +104,7 @@ class Retry:
             self.rows += len(pending)
             with context.journal.transaction() as connection:
                 for line in lines(connection, queue.overlay, entity=entity, states=UNFINISHED):
-                    is_resent = line.migration_key in resent.get(entity, ())
+                    is_resent = line.state == "none" and queue.pending(entity, line) is not None
                     self._wanted[entity].add(line.golden_key)
                     self.rows += is_resent
                     self.unfinished += line.state == "none" and not is_resent

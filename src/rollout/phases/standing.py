@@ -11,7 +11,7 @@ from rollout.journal.row_decisions import RowDecision
 from rollout.load.adopt import Adoptions
 from rollout.load.plan import PlannedRow
 from rollout.load.work import row_place
-from rollout.model.choice import WITH_ID, Choice
+from rollout.model.choice import AS_BEFORE, WITH_ID, Choice
 from rollout.phases.context import PhaseContext
 from rollout.phases.repairs import Repairs
 
@@ -69,9 +69,9 @@ def decided_adoptions(found: Adoptions, decisions: Iterable[RowDecision]) -> Ado
     """Adoptions with what people decided: which record it is, or that a record of its own is to be made."""
     pairs, ambiguous = dict(found.found), dict(found.ambiguous)
     for decision in decisions:
-        if decision.action in (*WITH_ID, Choice.USE_LEGACY):
+        if decision.action in (*WITH_ID, Choice.USE_LEGACY) or decision.target_id:
             ambiguous.pop(decision.golden_key, None)
             pairs.pop(decision.golden_key, None)
-        if decision.action in WITH_ID and decision.target_id:
+        if decision.action in (*WITH_ID, *AS_BEFORE) and decision.target_id:
             pairs[decision.golden_key] = decision.target_id
     return Adoptions(pairs, ambiguous)

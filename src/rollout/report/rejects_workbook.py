@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import io
 import os
+import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
+from xml.etree.ElementTree import ParseError
 
 from openpyxl import Workbook, load_workbook
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, Cell
 from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.utils.exceptions import InvalidFileException
+from openpyxl.worksheet.cell_range import CellRange
 from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
@@ -50,6 +56,10 @@ FILLED_IN = ("action", "target_id", "new_value")
 """Columns for the person."""
 MAX_CELL = 32_767
 """Characters that Excel keeps in a cell."""
+_WRAPPED = Alignment(wrap_text=True, vertical="top")
+_ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#SPILL!", "#CALC!"})
+"""What Excel shows where a formula has no result."""
+_AGAIN = "fill in the workbook that `rollout rejects export` wrote, leave its header as it is, and save it as .xlsx"
 _WIDTHS = {"message": 40, "hint": 50, "value": 28, "crm_value": 28, "new_value": 28}
 _WIDTH = 16
 _INFO = ("project", "target", "wave", "plan")
@@ -123,31 +133,42 @@ def read_rejects(path: Path) -> tuple[dict[str, str], list[FilledLine]]:
     """
     if not path.is_file():
         raise ConfigError("there is no such file", where=str(path), hint="export one: rollout rejects export FILE")
+    if path.suffix.lower() not in (".xlsx", ".xlsm"):
+        raise ConfigError("this is no .xlsx workbook", where=path.name, hint=_AGAIN)
     require_safe(path, path.name)
     try:
         book = load_workbook(path, data_only=True)
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise ConfigError("this is not an Excel workbook", where=path.name, hint="save it as .xlsx") from error
-    headers = {t(f"reject.column.{name}"): name for t in _languages() for name in COLUMNS}
-    for sheet in book.worksheets:
-        places = {headers[text]: at for at, cell in enumerate(sheet[1]) if (text := _text(cell.value)) in headers}
-        if set(NEEDED) <= set(places):
-            return _read_info(book, sheet), _read_lines(sheet, places)
-    raise ConfigError(
-        "no sheet of this workbook has the columns of the queue of rejects",
-        where=path.name,
-        hint="fill in the workbook that `rollout rejects export` wrote, and leave its header as it is",
-    )
+        formulas = load_workbook(path) if _has_formulas(path) else None
+    except (
+        # What openpyxl lets through of a file that is damaged, or something else.
+        *(ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, OSError),
+        *(ParseError, InvalidFileException, zipfile.BadZipFile, zlib.error),
+    ) as error:
+        raise ConfigError("this is no whole Excel workbook", where=path.name, hint=_AGAIN) from error
+    sheet, places = _queue_sheet(book, path)
+    if formulas is not None:
+        _refuse_without_result(sheet, formulas[sheet.title], places, path)
+    return _read_info(book, sheet), _read_lines(sheet, places)
+
+
+def is_error(text: str) -> bool:
+    """Whether a cell holds what Excel shows where a formula has no result."""
+    return text.strip().upper() in _ERRORS
+
+
+def shown_choice(choice: Choice, language: Language) -> str:
+    """A choice as the workbook's pick-list has it."""
+    return messages(language)(f"reject.choice.{choice.value}")
 
 
 def choice_of(text: str) -> Choice | None:
     """The choice that a cell names, in any language; None: no such choice."""
-    return _choices().get(text.strip().casefold())
+    return _choices().get(_folded(text))
 
 
 def is_blank_mark(text: str) -> bool:
     """Whether a new value says that the field is to have none."""
-    return text in {t("reject.blank") for t in _languages()}
+    return _folded(text) in {_folded(t("reject.blank")) for t in _languages()}
 
 
 def cell_text(value: str | None) -> str:
@@ -162,7 +183,7 @@ def _fill(sheet: Worksheet, lines: Iterable[QueueLine], t: Messages) -> int:
         if name in FILLED_IN:
             cell.fill = PatternFill("solid", fgColor="FFF2CC")
         sheet.column_dimensions[cell.column_letter].width = _WIDTHS.get(name, _WIDTH)
-    lists: dict[tuple[Choice, ...], DataValidation] = {}
+    choices: list[tuple[Choice, ...]] = []
     at = 1
     for at, line in enumerate(lines, start=2):
         for place, text in enumerate(_cells(line, t), start=1):
@@ -172,8 +193,9 @@ def _fill(sheet: Worksheet, lines: Iterable[QueueLine], t: Messages) -> int:
             cell.quotePrefix = True
             cell.number_format = "@"
             if COLUMNS[place - 1] in ("message", "hint"):
-                cell.alignment = Alignment(wrap_text=True, vertical="top")
-        _picklist(sheet, lists, line.choices, t).add(sheet.cell(at, COLUMNS.index("action") + 1))
+                cell.alignment = _WRAPPED
+        choices.append(line.choices)
+    _picklists(sheet, choices, t)
     sheet.freeze_panes = "D2"
     sheet.auto_filter.ref = sheet.dimensions
     return at - 1
@@ -197,15 +219,21 @@ def _cells(line: QueueLine, t: Messages) -> list[str]:
     return [cells.get(name) or "" for name in COLUMNS]
 
 
-def _picklist(
-    sheet: Worksheet, lists: dict[tuple[Choice, ...], DataValidation], choices: tuple[Choice, ...], t: Messages
-) -> DataValidation:
-    """The list that belongs to a set of choices, made when it is first asked for."""
-    if choices not in lists:
-        words = ",".join(t(f"reject.choice.{choice.value}") for choice in choices)
-        lists[choices] = DataValidation(type="list", formula1=f'"{words}"', allow_blank=True, showErrorMessage=True)
-        sheet.add_data_validation(lists[choices])
-    return lists[choices]
+def _picklists(sheet: Worksheet, choices: Sequence[tuple[Choice, ...]], t: Messages) -> None:
+    """The lists to choose an action from: one a set of choices, over runs of lines (cell by cell takes minutes)."""
+    column = COLUMNS.index("action") + 1
+    lists: dict[tuple[Choice, ...], DataValidation] = {}
+    runs: dict[tuple[Choice, ...], list[CellRange]] = {}
+    at = 2
+    for may, run in groupby(choices):
+        last = at + sum(1 for _ in run) - 1
+        runs.setdefault(may, []).append(CellRange(min_col=column, max_col=column, min_row=at, max_row=last))
+        at = last + 1
+    for may, ranges in runs.items():
+        words = ",".join(t(f"reject.choice.{choice.value}") for choice in may)
+        lists[may] = DataValidation(type="list", formula1=f'"{words}"', allow_blank=True, showErrorMessage=True)
+        lists[may].sqref.ranges.update(ranges)
+        sheet.add_data_validation(lists[may])
 
 
 def _explain(sheet: Worksheet, info: Mapping[str, str], t: Messages) -> None:
@@ -219,6 +247,61 @@ def _explain(sheet: Worksheet, info: Mapping[str, str], t: Messages) -> None:
     sheet.column_dimensions["A"].width = _WIDTH
     sheet.column_dimensions["B"].width = 100
     sheet.column_dimensions["C"].hidden = True
+
+
+def _queue_sheet(book: Workbook, path: Path) -> tuple[Worksheet, dict[str, int]]:
+    """The sheet of the queue, and where its columns are (from 0).
+
+    Raises:
+        ConfigError: None is, or several are, or it lacks a column, or has one twice.
+    """
+    headers = {t(f"reject.column.{name}"): name for t in _languages() for name in COLUMNS}
+    rows = [(sheet, [headers.get(_text(cell.value)) for cell in sheet[1]]) for sheet in book.worksheets]
+    found = [(sheet, names) for sheet, names in rows if {"key", "entity"} <= set(names)]
+    if not found:
+        raise ConfigError(
+            "no sheet of this workbook has the columns of the queue of rejects", where=path.name, hint=_AGAIN
+        )
+    if len(found) > 1:
+        titles = ", ".join(f"'{sheet.title}'" for sheet, _ in found)
+        raise ConfigError(
+            f"several sheets look like the queue: {titles}", where=path.name, hint="keep the one that is meant"
+        )
+    [(sheet, names)] = found
+    of_sheet = _text(sheet.cell(1, names.index("key") + 1).value)
+    t = next(t for t in _languages() if t("reject.column.key") == of_sheet)
+    if missing := [name for name in NEEDED if name not in names]:
+        told = ", ".join(f"'{t(f'reject.column.{name}')}'" for name in missing)
+        raise ConfigError(f"columns are missing: {told}", where=f"{path.name}: {sheet.title}", hint=_AGAIN)
+    if doubled := [name for name in NEEDED if names.count(name) > 1]:
+        told = ", ".join(f"'{t(f'reject.column.{name}')}'" for name in doubled)
+        raise ConfigError(
+            f"columns are there twice: {told}", where=f"{path.name}: {sheet.title}", hint="keep the one that is meant"
+        )
+    return sheet, {name: at for at, name in enumerate(names) if name is not None}
+
+
+def _has_formulas(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return any(
+            b"<f>" in part or b"<f " in part
+            for name in archive.namelist()
+            if name.startswith("xl/worksheets/") and name.endswith(".xml")
+            for part in (archive.read(name),)
+        )
+
+
+def _refuse_without_result(sheet: Worksheet, typed: Worksheet, places: Mapping[str, int], path: Path) -> None:
+    """Raises ConfigError where a formula was saved without its result: it would pass for an empty cell."""
+    for at in range(2, typed.max_row + 1):
+        for name in NEEDED:
+            cell = typed.cell(at, places[name] + 1)
+            if cell.data_type == "f" and sheet.cell(at, places[name] + 1).value is None:
+                raise ConfigError(
+                    "a formula without a result",
+                    where=f"{path.name}: {sheet.title}!{cell.coordinate}",
+                    hint="write the value itself, or open the workbook in Excel and save it again",
+                )
 
 
 def _read_info(book: Workbook, queue: Worksheet) -> dict[str, str]:
@@ -264,8 +347,13 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, date) else str(value).strip()
 
 
+def _folded(text: str) -> str:
+    """Text as it compares whatever brackets or letters an input method gives."""
+    return unicodedata.normalize("NFKC", text).strip().casefold()
+
+
 def _choices() -> dict[str, Choice]:
-    words = {t(f"reject.choice.{choice.value}").casefold(): choice for t in _languages() for choice in Choice}
+    words = {_folded(t(f"reject.choice.{choice.value}")): choice for t in _languages() for choice in Choice}
     return words | {choice.value: choice for choice in Choice}
 
 

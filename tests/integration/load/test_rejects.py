@@ -331,3 +331,46 @@ def test_rows_that_no_load_came_to_are_approved_apart(bench, export):
     assert (summary.entities["account"].created, summary.entities["contact"].created) == (11, 22)
     assert summary.reasons == {"account": {"rejected/too_long": 1}, "contact": {"waiting/parent_not_loaded": 2}}
     assert (summary.accounted, summary.closed) == (True, False)
+
+
+def test_what_cannot_be_meant_is_told_and_not_guessed(bench, export):
+    bench.golden(SPOILT)
+    bench.plan_and_load()
+    sheet = export(bench)
+    sheet.fill("s:3", "note", action="重试", new_value="short")
+    sheet.sheet.append([cell.value for cell in sheet.sheet[2]])
+    sheet.sheet.cell(sheet.sheet.max_row, sheet.places["new_value"]).value = "other"
+    sheet.fill("s:4", action="重试", new_value="#REF!")
+    sheet.sheet.append([cell.value for cell in sheet.sheet[2]])
+    sheet.sheet.cell(sheet.sheet.max_row, sheet.places["key"]).value = "s:400"
+    done = bring_back(bench, sheet)
+    assert {(found.key, found.message) for found in done.problems} == {
+        ("s:3", "line 2 says something else about the same field"),
+        ("s:4", "the cell shows an error, not a value"),
+        ("s:400", "no account goes by 's:400'"),
+    }
+
+
+def test_a_line_that_was_copied_as_it_is_does_no_harm(bench, export):
+    bench.golden(SPOILT)
+    bench.plan_and_load()
+    sheet = export(bench)
+    sheet.fill("s:3", "note", action="重试", new_value="short")
+    sheet.sheet.append([cell.value for cell in sheet.sheet[2]])
+    assert bring_back(bench, sheet).decisions == {"retry": 1}
+
+
+def test_what_somebody_typed_after_a_decision_is_not_overwritten_along_with_another(bench, export):
+    conflict(bench)
+    sheet = export(bench)
+    sheet.fill("s:5", "phone", action="用旧值")
+    bring_back(bench, sheet)
+    bench.edit("Company 5", phone="+86500")
+    sheet = export(bench)
+    sheet.fill("s:2", "phone", action="用旧值")
+    sheet.fill("s:2", "note", action="用旧值")
+    done = bring_back(bench, sheet)
+    assert (done.entities["account"].update, done.entities["account"].conflict) == (1, 1)
+    retry(bench)
+    assert bench.records()["Company 5"].values["phone"] == "+86500"
+    assert [row.key for row in list_rejects(bench.context).listed] == ["s:5"]

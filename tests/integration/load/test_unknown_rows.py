@@ -129,3 +129,48 @@ def test_what_became_of_an_undo_is_decided_too(make_bench, tmp_path):
     done = decide(bench, tmp_path, action="放弃")
     assert done.decisions == {"abandon": 1}
     assert (account(bench).undone, account(bench).created, account(bench).closed) == (3, 1, True)
+
+
+def test_a_row_that_a_retry_lost_is_sent_again_too(make_bench, tmp_path):
+    bench = make_bench(enforces_unique=False, max_batch_rows=1)
+    object.__setattr__(bench.crm.capabilities, "max_commit_delay_s", 3600.0)
+    bench.golden({**ACCOUNTS, "s:2": {"name": "Company 2", "note": "much longer than twenty characters"}})
+    bench.plan_and_load()
+    decide(bench, tmp_path, action="重试", new_value="short")
+    write = bench.crm.write
+
+    def swallow(entity, rows):
+        raise OutcomeUnknown("no answer")
+
+    bench.crm.write = swallow
+    run_load(bench.context, retry=True)
+    bench.crm.write = write
+    assert account(bench).unknown == 1
+    done = decide(bench, tmp_path, action="重发")
+    assert (done.approved, done.entities["account"].create) == (True, 1)
+    summary = run_load(bench.context, retry=True)
+    assert (summary.entities["account"].created, summary.closed) == (4, True)
+    assert bench.records()["Company 2"].values["note"] == "short"
+
+
+def test_a_row_of_a_known_record_cannot_have_landed_as_another(make_bench, tmp_path):
+    bench = make_bench(max_batch_rows=1, conditional_update=False)
+    object.__setattr__(bench.crm.capabilities, "max_commit_delay_s", 3600.0)
+    bench.golden(ACCOUNTS)
+    bench.plan_and_load()
+    bench.golden({**ACCOUNTS, "s:2": {"name": "Company 2", "note": "new"}})
+    bench.plan()
+    bench.approve()
+    write = bench.crm.write
+
+    def swallow(entity, rows):
+        raise OutcomeUnknown("no answer")
+
+    bench.crm.write = swallow
+    bench.load()
+    bench.crm.write = write
+    other = bench.crm.add("account", {"name": "Somebody else"}, user="sales")
+    [problem] = decide(bench, tmp_path, action="已落地", target_id=other).problems
+    assert "is record" in problem.message
+    ours = bench.records()["Company 2"].target_id
+    assert decide(bench, tmp_path, action="已落地", target_id=ours).decisions == {"landed": 1}
