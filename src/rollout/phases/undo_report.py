@@ -7,10 +7,12 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
+from rollout.errors import ConfigError
+from rollout.journal.crypto import Sealer
 from rollout.journal.history import UndoLine, left_lines
 from rollout.journal.plans import PlanRecord
 from rollout.load.machine import RowState
-from rollout.load.plan import PlannedRow
+from rollout.load.plan import Action, PlannedRow
 from rollout.load.work import row_place
 from rollout.model import masking
 from rollout.model.base import Frozen
@@ -41,19 +43,33 @@ class LeftRecord(Frozen):
 
 
 def left_records(context: PhaseContext, plan: PlanRecord, target: TargetConnector) -> list[LeftRecord]:
-    """All of them, by entity and key."""
-    sealer = context.journal.sealer(plan.key_id)
+    """All of them, by entity and key; as far as the lines tell once what the plan kept sealed is destroyed."""
+    sealer = _sealer(context, plan)
     with context.journal.transaction() as connection:
         lines = list(left_lines(connection, plan.plan_id))
     titles = _titles(context, lines, target)
     found = []
     for line in lines:
-        place = row_place(plan.plan_id, line.entity, line.migration_key)
-        row = PlannedRow.from_payload(
-            line.migration_key, line.golden_key, line.action, line.planned, sealer.open(line.payload, place)
-        )
-        found.append(_left(line, row, titles.get((line.entity, row.target_id or line.target_id or ""), "")))
+        told = _told(plan, line, sealer)
+        found.append(_left(line, told, titles.get((line.entity, told.target_id or line.target_id or ""), "")))
     return found
+
+
+def _sealer(context: PhaseContext, plan: PlanRecord) -> Sealer | None:
+    """None: what the plan kept sealed was destroyed when its time was over."""
+    try:
+        return context.journal.sealer(plan.key_id)
+    except ConfigError:
+        return None
+
+
+def _told(plan: PlanRecord, line: UndoLine, sealer: Sealer | None) -> PlannedRow:
+    """What was planned; without its sealed part as far as the line tells."""
+    key, golden = line.migration_key, line.golden_key
+    if sealer is None:
+        return PlannedRow(key, golden, Action(line.action), target_id=line.target_id, message=line.message or "")
+    payload = sealer.open(line.payload, row_place(plan.plan_id, line.entity, key))
+    return PlannedRow.from_payload(key, golden, line.action, line.planned, payload)
 
 
 def write_left(context: PhaseContext, plan: PlanRecord, records: Sequence[LeftRecord]) -> str:

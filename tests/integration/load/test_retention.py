@@ -8,7 +8,9 @@ from sqlalchemy import text
 from rollout.errors import ApprovalError, ConfigError
 from rollout.journal import audit_trail, decisions
 from rollout.journal.plans import Plans
+from rollout.phases.approve import approve
 from rollout.phases.retention import run_retention
+from rollout.phases.undo import run_undo
 from rollout.phases.undo_make import plan_undo
 
 ACCOUNTS = {f"s:{n}": {"name": f"Company {n}", "phone": f"+8621000000{n:02}"} for n in range(5)}
@@ -119,3 +121,16 @@ def test_users_who_were_sent_away_again_start_no_window(loaded):
     go(loaded, hours_ago=90)
     go(loaded, hours_ago=89, is_go=False)
     assert list(run_retention(loaded.context).kept) == ["before_go"]
+
+
+def test_an_undo_still_tells_what_it_left_once_its_values_are_destroyed(loaded):
+    loaded.edit("Company 1", note="typed")
+    plan = plan_undo(loaded.context, wave="all")
+    approve(loaded.context, person="tester", code=loaded.code, reason="back again", plan_id=plan.plan_id)
+    done = run_undo(loaded.context)
+    go(loaded, hours_ago=100)
+    age(loaded, 100)
+    assert {found.kind for found in run_retention(loaded.context).destroyed} == {"load", "undo"}
+    again = run_undo(loaded.context)
+    assert (again.state, again.deleted, again.kept) == ("already_applied", 4, 1)
+    assert again.kept_records == done.kept_records
