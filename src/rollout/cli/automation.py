@@ -70,7 +70,7 @@ def _text(summary: AutomationSummary) -> str:
             rule.name,
             rule.kind,
             "on" if rule.is_on else "off",
-            ", ".join(f"{name}={value}" for name, value in rule.settings.items()),
+            "\n".join(f"{name}={value}" for name, value in rule.settings.items()),
             f"switched off by {rule.off_by}: {rule.off_reason}" if rule.off_by else "",
         ]
         for rule in summary.rules

@@ -26,7 +26,7 @@ def _load(
     told = {
         "applied": "The plan is applied.",
         "already_applied": "The plan was applied before: nothing was changed.",
-        "loading": "Rows are still open: run `rollout load` again once their reasons are gone.",
+        "loading": "Rows are still open: `rollout rejects list` tells why; `rollout load` goes on with what waits.",
     }[summary.state]
     held_up = next((layer for layer in summary.layers if layer.gate.verdict != "PASS"), None)
     judged = f"{gate(held_up.gate)}\n" if held_up else ""

@@ -21,7 +21,7 @@ _skipped = click.option("--skipped", is_flag=True, help="Also the rows that peop
 
 @_wave
 @_skipped
-@click.option("--limit", default=20, show_default=True, help="Rows to list one by one.")
+@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Rows to list one by one.")
 def _list(invocation: Invocation, *, wave: str | None, skipped: bool, limit: int) -> int:
     """List what waits for people, counted by reason; personal data masked."""
     from rollout.phases.rejects import list_rejects  # noqa: PLC0415 - heavy

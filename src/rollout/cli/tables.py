@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -42,7 +43,8 @@ def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: 
     """A table of text; the last column may run over several lines."""
     grid = Table(title=title or None, title_justify="left")
     for at, header in enumerate(headers, start=1):
-        grid.add_column(header, no_wrap=at < len(headers))
+        # However wide another column is, this one does not vanish.
+        grid.add_column(header, no_wrap=at < len(headers), min_width=cell_len(header))
     for row in rows:
         grid.add_row(*map(escape, row))
     return rendered(grid)

@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 
 from openpyxl import Workbook
 from openpyxl.cell import Cell, WriteOnlyCell
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
+from openpyxl.workbook.child import INVALID_TITLE_REGEX
 from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 from pydantic import Field
 
@@ -94,10 +96,11 @@ def _write(path: Path, context: PhaseContext, copy: Mapping[str, Sequence[Target
         children = {child: _children(spec.entities[child], name, copy[child]) for child in copy if child != name}
         told = {child: found for child, found in children.items() if found}
         labels = [field.label or field_name for field_name, field in entity.fields.items()]
+        label = INVALID_TITLE_REGEX.sub("-", entity.label or name)
         labels += [spec.entities[child].label for child in told]
         for part in range(0, max(len(records), 1), SHEET_ROWS):
             number = f" {part // SHEET_ROWS + 1}" if part else ""
-            sheet = book.create_sheet(f"{entity.label[: _TITLE_CHARACTERS - len(number)]}{number}")
+            sheet = book.create_sheet(f"{label[: _TITLE_CHARACTERS - len(number)]}{number}")
             sheet.freeze_panes = "B3"
             for at in range(1, len(labels) + 1):
                 sheet.column_dimensions[get_column_letter(at)].width = _WIDTH
@@ -139,7 +142,7 @@ def _children(entity: EntitySpec, parent: str, records: Sequence[TargetRecord]) 
 
 def _text(sheet: WriteOnlyWorksheet, value: str, *, bold: bool) -> Cell:
     """A cell that is text whatever it begins with."""
-    cell = WriteOnlyCell(sheet, value)
+    cell = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("", value))
     cell.data_type = "s"
     cell.quotePrefix = True
     if bold:

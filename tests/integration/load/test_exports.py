@@ -334,8 +334,9 @@ def test_exports_are_readable_by_their_owner_alone_and_in_the_audit_trail(compan
 def test_the_continuity_copy_shows_customers_with_their_contacts(company) -> None:
     work_in_the_crm(company)
     company.crm.add("account", {"name": "=1+1"}, user="sales")
+    company.crm.add("account", {"name": "Pasted\x0bfrom a letter"}, user="sales")
     summary = export_offline_customers(company.context, person="tester", code=company.code, reason="for the weekend")
-    assert summary.entities == {"account": 6, "contact": 3}
+    assert summary.entities == {"account": 7, "contact": 3}
     path = company.context.project.workspace.root / summary.file
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     book = openpyxl.load_workbook(path)
@@ -345,6 +346,7 @@ def test_the_continuity_copy_shows_customers_with_their_contacts(company) -> Non
     assert header[:3] == ("名称", "区域", "电话")
     assert header[-1] == "联系人"
     by_name = {row[0]: row for row in rows}
+    assert "Pastedfrom a letter" in by_name
     assert by_name["南方（集团）有限公司"][-1] == "乙 +8613900000002; 甲 +8613900000001"
     assert {cell.data_type for row in book["客户"].iter_rows() for cell in row if cell.value} == {"s"}
     _, _, *contacts = book["联系人"].iter_rows(values_only=True)
