@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, desc, func, insert, select, update
 
 import rollout
-from rollout.errors import RolloutError
+from rollout.errors import ConfigError, RolloutError
 from rollout.journal import audit_trail, engine, schema
 from rollout.journal.crypto import KeyRing, Sealer
 from rollout.journal.data_keys import DataKeys
@@ -223,6 +223,16 @@ class Journal:
         """The sealer of an existing data key. Raises ConfigError when it was destroyed or cannot be unwrapped."""
         with self.transaction() as connection:
             return self._data_keys.open(connection, key_id)
+
+    def sealer_if_kept(self, key_id: str) -> Sealer | None:
+        """Opens what a plan sealed; None once its time is over and its key destroyed, or where the key is not at hand.
+
+        For what only adds detail: whatever cannot do without asks :meth:`sealer`.
+        """
+        try:
+            return self.sealer(key_id)
+        except ConfigError:
+            return None
 
     # Ledger and crosswalk
 

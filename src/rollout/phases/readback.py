@@ -79,8 +79,10 @@ class ReadBack:
 
     def _kept_by(self, plan: PlanRecord, entity: str, keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """The fields that a plan leaves to people, of those of these records that it has."""
-        sealer, plans = self.context.journal.sealer(plan.key_id), Plans(self.context.journal.project_id)
+        sealer, plans = self.context.journal.sealer_if_kept(plan.key_id), Plans(self.context.journal.project_id)
         found: dict[str, tuple[str, ...]] = {}
+        if sealer is None:
+            return found  # nobody can say any more: what differs is told
         for start in range(0, len(keys), _KEYS):
             with self.context.journal.transaction() as connection:
                 rows = plans.rows_by_key(connection, plan.plan_id, entity, keys[start : start + _KEYS])

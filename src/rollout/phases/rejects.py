@@ -202,7 +202,9 @@ class Queue:
         clashing: dict[str, tuple[str, ...]] = {}
         for plan in self.overlay.plans:
             if keys := by_plan.get(plan.plan_id):
-                sealer = self._context.journal.sealer(plan.key_id)
+                sealer = self._context.journal.sealer_if_kept(plan.key_id)
+                if sealer is None:
+                    continue  # the line's message names them
                 with self._context.journal.transaction() as connection:
                     stored = self._plans.rows_by_key(connection, plan.plan_id, entity, keys)
                 for key, row in stored.items():

@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from rollout.errors import ConfigError
 from rollout.journal.crypto import Sealer
 from rollout.journal.history import UndoLine, left_lines
 from rollout.journal.plans import PlanRecord
@@ -44,7 +43,7 @@ class LeftRecord(Frozen):
 
 def left_records(context: PhaseContext, plan: PlanRecord, target: TargetConnector) -> list[LeftRecord]:
     """All of them, by entity and key; as far as the lines tell once what the plan kept sealed is destroyed."""
-    sealer = _sealer(context, plan)
+    sealer = context.journal.sealer_if_kept(plan.key_id)
     with context.journal.transaction() as connection:
         lines = list(left_lines(connection, plan.plan_id))
     titles = _titles(context, lines, target)
@@ -53,14 +52,6 @@ def left_records(context: PhaseContext, plan: PlanRecord, target: TargetConnecto
         told = _told(plan, line, sealer)
         found.append(_left(line, told, titles.get((line.entity, told.target_id or line.target_id or ""), "")))
     return found
-
-
-def _sealer(context: PhaseContext, plan: PlanRecord) -> Sealer | None:
-    """None: what the plan kept sealed was destroyed when its time was over."""
-    try:
-        return context.journal.sealer(plan.key_id)
-    except ConfigError:
-        return None
 
 
 def _told(plan: PlanRecord, line: UndoLine, sealer: Sealer | None) -> PlannedRow:

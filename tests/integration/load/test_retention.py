@@ -9,9 +9,12 @@ from rollout.errors import ApprovalError, ConfigError
 from rollout.journal import audit_trail, decisions
 from rollout.journal.plans import Plans
 from rollout.phases.approve import approve
+from rollout.phases.delta import run_delta
+from rollout.phases.rejects import export_rejects, list_rejects
 from rollout.phases.retention import run_retention
 from rollout.phases.undo import run_undo
 from rollout.phases.undo_make import plan_undo
+from rollout.phases.verify import run_verify
 
 ACCOUNTS = {f"s:{n}": {"name": f"Company {n}", "phone": f"+8621000000{n:02}"} for n in range(5)}
 
@@ -134,3 +137,19 @@ def test_an_undo_still_tells_what_it_left_once_its_values_are_destroyed(loaded):
     again = run_undo(loaded.context)
     assert (again.state, again.deleted, again.kept) == ("already_applied", 4, 1)
     assert again.kept_records == done.kept_records
+
+
+def test_the_queue_and_the_verification_go_on_once_values_are_destroyed(loaded, tmp_path):
+    loaded.edit("Company 1", phone="+8619")
+    loaded.golden({**ACCOUNTS, "s:1": {"name": "Company 1", "phone": "+8610"}})
+    run_delta(loaded.context)
+    loaded.approve()
+    assert loaded.load().entities["account"].conflict == 1
+    before = list_rejects(loaded.context)
+    go(loaded, hours_ago=100)
+    age(loaded, 100)
+    assert len(run_retention(loaded.context).destroyed) == 2
+    assert list_rejects(loaded.context) == before
+    assert export_rejects(loaded.context, tmp_path / "queue.xlsx") is not None
+    loaded.edit("Company 2", phone="+8629")
+    assert run_verify(loaded.context).entities["account"].reconciliation.observed == len(ACCOUNTS)
