@@ -57,4 +57,4 @@ def test_a_project_manager_sees_every_phase_and_decides_by_name(make_rollout):
 def test_help_names_what_can_be_decided():
     command = [sys.executable, "-c", "from rollout.cli import main; main()", "decide", "--help"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "verify|integrate|loadtest|pilot|golive" in told
+    assert "verify|integrate|loadtest|undo|pilot|golive" in told

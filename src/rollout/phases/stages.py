@@ -200,6 +200,8 @@ def engine(root: Path, *, memory_limit: str = "768MB") -> Iterator[duckdb.DuckDB
         }
     )
     try:
+        # It draws its bar on stdout once a query takes two seconds: in the middle of what --json answers.
+        connection.execute("SET enable_progress_bar = false")
         yield connection
     finally:
         connection.close()

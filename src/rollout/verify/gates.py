@@ -14,12 +14,15 @@ too, but nobody approved to do without them: they stay in the denominator.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rollout.model.outcome import LOADED, Accounting, Bucket
 from rollout.model.verdict import Measurement
-from rollout.verify.reconcile import Reconciliation
 from rollout.verify.results import SuiteResult
 from rollout.verify.sample import SampleBound
+
+if TYPE_CHECKING:  # brings DuckDB, which a load does not need
+    from rollout.verify.reconcile import Reconciliation
 
 _UNFINISHED = (Bucket.REJECTED, Bucket.CONFLICT, Bucket.WAITING, Bucket.UNKNOWN)
 
