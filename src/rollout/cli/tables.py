@@ -40,11 +40,12 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
 
 
 def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> str:
-    """A table of text; the last column may run over several lines."""
+    """A table of text; the last column, and the widest one, may run over several lines."""
     grid = Table(title=title or None, title_justify="left")
-    for at, header in enumerate(headers, start=1):
-        # However wide another column is, this one does not vanish.
-        grid.add_column(header, no_wrap=at < len(headers), min_width=cell_len(header))
+    widths = [max(map(cell_len, (header, *(row[at] for row in rows)))) for at, header in enumerate(headers)]
+    for at, header in enumerate(headers):
+        # If what is wide could not give way, narrow columns would vanish beside it.
+        grid.add_column(header, no_wrap=at < len(headers) - 1 and widths[at] < max(widths))
     for row in rows:
         grid.add_row(*map(escape, row))
     return rendered(grid)

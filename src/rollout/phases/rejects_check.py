@@ -261,6 +261,8 @@ def matched(
                     hint="leave key and object as the export has them",
                 )
             )
+        elif at in rows and rows[at].state == "skipped" and choice_of(line.action) is Choice.SKIP:
+            gone.add(at)  # the workbook comes a second time
         elif at in rows:
             by_row.setdefault(at, []).append(line)
         elif line.action or line.new_value or line.target_id:

@@ -374,3 +374,15 @@ def test_what_somebody_typed_after_a_decision_is_not_overwritten_along_with_anot
     retry(bench)
     assert bench.records()["Company 5"].values["phone"] == "+86500"
     assert [row.key for row in list_rejects(bench.context).listed] == ["s:5"]
+
+
+def test_a_workbook_may_come_a_second_time(bench, export):
+    bench.golden(SPOILT)
+    bench.plan_and_load()
+    sheet = export(bench)
+    sheet.fill("s:3", "note", action="重试", new_value="short")
+    sheet.fill("s:4", action="跳过")
+    bring_back(bench, sheet)
+    retry(bench)
+    again = bring_back(bench, sheet)
+    assert (again.problems, again.gone, again.decisions, again.plan_id) == ((), 2, {}, None)
