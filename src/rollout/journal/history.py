@@ -11,10 +11,10 @@ from sqlalchemy import Connection, text
 
 from rollout.journal.engine import ANY_TEXT, driver_cursor, texts
 
-# Lines that changed a record or may have. A conflict of that one kind was found after a call without an answer: some of
-# its fields were stored, then people changed others.
+# Lines that changed a record or may have. Conflicts of two kinds are found after a call: without an answer some fields
+# were stored, then people changed others; or a record that was to be adopted took the fields, and not our key.
 _MATTERS = """(s.state IN ('created', 'updated', 'adopted', 'undone', 'unknown', 'intent')
-  OR s.state = 'conflict' AND s.reason_code = 'neither_old_nor_new')"""
+  OR s.state = 'conflict' AND s.reason_code IN ('neither_old_nor_new', 'key_not_stored'))"""
 
 
 class HistoryLine(NamedTuple):

@@ -14,6 +14,9 @@ from rollout.model.target import Op
 Entries = Mapping[str, str | None]
 """Entries of a merge base by field; None: the entry goes."""
 
+_LANDED_IN_PART = ("neither_old_nor_new", "key_not_stored")
+"""Reasons of conflicts found after a call: people changed some fields since, or the record did not take our key."""
+
 
 def base_entries(work: Work, decision: Decision, fields: Sequence[str], fingerprint: Fingerprint) -> Entries | None:
     """What the merge base learns from a row's outcome; None where the record is not known to be in the target."""
@@ -44,8 +47,8 @@ def after_image(work: Work, decision: Decision, own_login: str | None) -> Values
     an undo must not take for ours.
     """
     record = work.record
-    if decision.state is RowState.CONFLICT and decision.reason_code == "neither_old_nor_new":
-        return work.new  # it landed at least in part, and people changed some since: what holds ours can still go back
+    if decision.state is RowState.CONFLICT and decision.reason_code in _LANDED_IN_PART:
+        return work.new  # what holds ours can still go back
     if record is None or work.sent_s is None:
         return None
     names = work.new.keys() if decision.settled is None else decision.settled

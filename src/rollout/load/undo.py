@@ -83,7 +83,7 @@ def chain(lines: Sequence[Written]) -> Chain:
     since: list[Written] = []
     standing: list[Written] = []
     for line in lines:
-        if line.deed in (Deed.CREATED, Deed.ADOPTED):
+        if line.deed is Deed.CREATED or (line.deed is Deed.ADOPTED and not _is_adopted(standing, line.target_id)):
             since, standing = [line], [line]
         elif line.deed is Deed.ENDED:
             since, standing = [], []
@@ -94,6 +94,11 @@ def chain(lines: Sequence[Written]) -> Chain:
             since.append(line)
             standing.append(line)
     return Chain(tuple(since), tuple(standing))
+
+
+def _is_adopted(standing: Sequence[Written], target_id: str | None) -> bool:
+    """Whether this very record was adopted before: it took our values, and only now our key."""
+    return bool(standing) and standing[0].deed is Deed.ADOPTED and standing[0].target_id == target_id
 
 
 def _without(standing: Sequence[Written], plans: frozenset[str]) -> list[Written]:

@@ -90,6 +90,8 @@ def _deed(line: HistoryLine) -> Deed:
         return Deed.ENDED if line.action in _ENDING and line.step != PARTING else Deed.RESTORED
     if line.step > 1:
         return Deed.UPDATED
+    if line.state == RowState.CONFLICT and line.action == Action.ADOPT:
+        return Deed.ADOPTED
     return {RowState.CREATED: Deed.CREATED, RowState.ADOPTED: Deed.ADOPTED}.get(RowState(line.state), Deed.UPDATED)
 
 
@@ -99,7 +101,7 @@ def _fields(line: HistoryLine, row: PlannedRow, before: Values | None, after: Va
         return frozenset(after)
     if line.step > 1:
         return frozenset(row.deferred)
-    if line.state == RowState.CONFLICT:
+    if line.state == RowState.CONFLICT and row.action is not Action.ADOPT:
         return frozenset(after if after is not None else row.new)
     if row.action in (Action.ADOPT, Action.RESTORE):
         # Those that did not hold what the plan saw were left alone; without a call all were.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rollout.connectors.memory import MemoryConnector
 from rollout.errors import ConfigError
 from rollout.load import sending
 from rollout.phases.approve import approve
@@ -153,3 +154,27 @@ def test_what_a_source_owned_field_overwrote_comes_back(make_bench):
     assert bench.records()["Company 1"].values == {"name": "Company 1", "phone": "+8611", "note": "typed"}
     assert undo(bench).kept == 1
     assert bench.records()["Company 1"].values == {"name": "Company 1", "phone": "+8600", "note": "typed"}
+
+
+@pytest.mark.parametrize("is_adopted_later", [False, True])
+def test_what_an_adoption_filled_goes_back_though_the_record_did_not_take_our_key(bench, monkeypatch, is_adopted_later):
+    with_rules(bench, account={"adopt_by": [["name"]]})
+    bench.crm.add("account", {"name": "Company 3", "note": "by hand"}, user="sales")
+    bench.golden(ACCOUNTS)
+    update = MemoryConnector._update
+
+    def drops_the_key(connector, entity, table, row):
+        result = update(connector, entity, table, row)
+        stored = table.records[row.target_id]
+        table.keys[stored.migration_key].remove(stored.target_id)
+        stored.migration_key = None
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryConnector, "_update", drops_the_key)
+        assert bench.plan_and_load().reasons["account"] == {"conflict/key_not_stored": 1}
+    if is_adopted_later:
+        assert bench.plan_and_load().entities["account"].adopted == 1
+    assert undo(bench).released == 1
+    (record,) = bench.records().values()
+    assert (record.migration_key, record.values) == (None, {"name": "Company 3", "phone": None, "note": "by hand"})

@@ -208,3 +208,12 @@ def test_a_record_that_others_refer_to_keeps_its_place_and_loses_our_updates():
 def test_untouched_is_what_our_writes_left():
     lines = [created(a="1", b="1"), updated({"a": "1", "b": "typed"}, a="2")]
     assert untouched(lines) == ({"a": "2", "b": "1"}, set())
+
+
+def test_another_record_that_was_adopted_later_takes_nothing_of_the_first_along():
+    first = Written(LOAD, Deed.ADOPTED, "M0", frozenset({"phone"}), {"phone": "old"}, {"phone": "1"})
+    again = adopted({"name": "A", "phone": None}, phone="1")
+    found = row([first, again], {"name": "A", "phone": "1"})
+    assert (found.action, found.target_id, found.new) == (Action.RELEASE, "M1", {"phone": None})
+    same = row([first._replace(target_id="M1"), adopted({"name": "A", "phone": "1"})], {"name": "A", "phone": "1"})
+    assert (same.action, same.new) == (Action.RELEASE, {"phone": "old"})
