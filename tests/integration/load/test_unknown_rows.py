@@ -174,3 +174,25 @@ def test_a_row_of_a_known_record_cannot_have_landed_as_another(make_bench, tmp_p
     assert "is record" in problem.message
     ours = bench.records()["Company 2"].target_id
     assert decide(bench, tmp_path, action="已落地", target_id=ours).decisions == {"landed": 1}
+
+
+def test_a_row_that_exists_is_sent_again_as_that_record(make_bench, tmp_path):
+    bench = make_bench(max_batch_rows=1, conditional_update=False)
+    object.__setattr__(bench.crm.capabilities, "max_commit_delay_s", 3600.0)
+    bench.golden({**ACCOUNTS, "s:2": {"name": "Company 2", "note": "much longer than twenty characters"}})
+    bench.plan_and_load()
+    entered = bench.crm.add("account", {"name": "Company 2", "note": "by hand"}, user="sales")
+    decide(bench, tmp_path, action="已存在(ID)", target_id=entered)
+    write = bench.crm.write
+
+    def swallow(entity, rows):
+        raise OutcomeUnknown("no answer")
+
+    bench.crm.write = swallow
+    run_load(bench.context, retry=True)
+    bench.crm.write = write
+    assert account(bench).unknown == 1
+    assert decide(bench, tmp_path, action="重发").entities["account"].adopt == 1
+    summary = run_load(bench.context, retry=True)
+    assert (summary.entities["account"].adopted, summary.closed) == (1, True)
+    assert bench.records()["Company 2"].target_id == entered
