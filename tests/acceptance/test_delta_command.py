@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 
 import pyarrow.parquet as pq
+import pytest
 
 
 def legacy_goes_on(rollout, *, changed: str, gone: str) -> None:
@@ -21,6 +22,7 @@ def legacy_goes_on(rollout, *, changed: str, gone: str) -> None:
             csv.writer(file).writerows([header, *rows])
 
 
+@pytest.mark.attack
 def test_adoption_and_delta_leave_people_s_work_alone(make_rollout):
     rollout = make_rollout()
     done = rollout.run("cleanse")

@@ -65,6 +65,7 @@ def test_a_load_and_its_undo_that_are_killed_again_and_again_lose_and_double_not
     assert _still_open(rollout) == [(0,)]
 
 
+@pytest.mark.attack
 def test_a_load_goes_on_when_its_postgresql_was_killed(make_rollout, tmp_path):
     """The journal's server, all of it, in the middle of a load; the CRM and its own database live on."""
     rollout, server = make_rollout(edit=_row_by_row), tmp_path / "server"
@@ -93,6 +94,7 @@ def _kill_tree(pid: int) -> None:
     psutil.wait_procs([parent], timeout=30)
 
 
+@pytest.mark.attack
 def test_of_two_workers_one_loads_and_the_other_is_told_who_does(begun, tmp_path):
     rollout, worker, to_create = begun
     with forked(rollout.root, rollout.environ, tmp_path / "second") as second:
@@ -108,6 +110,7 @@ def test_of_two_workers_one_loads_and_the_other_is_told_who_does(begun, tmp_path
         assert_all_created(rollout, second.run("load"), to_create)
 
 
+@pytest.mark.attack
 def test_two_impatient_administrators_who_click_everything_at_once_do_no_harm(begun, tmp_path):
     rollout, worker, to_create = begun
     with forked(rollout.root, rollout.environ, tmp_path / "second") as second:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 BUCKETS = {
     "source",
     "created",
@@ -18,6 +20,7 @@ BUCKETS = {
 }
 
 
+@pytest.mark.attack
 def test_the_demo_is_loaded_verified_found_unchanged_and_survives_a_crm_that_is_down(make_rollout):
     rollout = make_rollout()
     rollout.run("assess")

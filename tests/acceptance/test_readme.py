@@ -139,6 +139,7 @@ def shell(tmp_path: Path, make_rollout) -> Callable[[str], str]:
     return run
 
 
+@pytest.mark.attack
 def test_the_demos_commands(shell) -> None:
     for phase in ("cleanse", "people add first"):
         shell(OF_THE_DEMO + phase)

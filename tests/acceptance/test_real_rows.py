@@ -18,6 +18,7 @@ def real_rollout(make_rollout, request):
     return rollout
 
 
+@pytest.mark.attack
 def test_every_real_row_is_accounted_for_and_what_arrived_is_verified(real_rollout):
     assessed = real_rollout.run("assess")
     assert assessed

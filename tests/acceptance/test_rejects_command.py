@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 from openpyxl import load_workbook
 
 from rollout.project.postgres import with_database
@@ -18,6 +19,7 @@ def dismiss(rollout, login: str) -> None:
         connection.execute("UPDATE users SET active = false WHERE login = %s", (login,))
 
 
+@pytest.mark.attack
 def test_what_the_crm_refused_is_repaired_in_excel_and_sent_again(make_rollout, tmp_path):
     rollout = make_rollout()
     rollout.plan()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.attack
 def test_a_project_manager_sees_every_phase_and_decides_by_name(make_rollout):
     rollout = make_rollout(waves=True)
     first = rollout.run("status")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 
+import pytest
+
 FIGURES = {"deleted", "restored", "kept", "conflicts"}
 
 
@@ -14,6 +16,7 @@ def counts(crm) -> dict[str, int]:
         }
 
 
+@pytest.mark.attack
 def test_a_load_is_taken_back_without_what_people_did_since(make_rollout):
     rollout = make_rollout()
     empty = counts(rollout.crm)

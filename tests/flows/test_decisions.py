@@ -54,6 +54,7 @@ def runs(company) -> list[tuple[str, str]]:
         return [tuple(row) for row in connection.exec_driver_sql("SELECT phase, wave FROM run ORDER BY seq")]
 
 
+@pytest.mark.attack
 def test_it_walks_from_decision_to_decision_and_runs_nothing_twice(company, artifacts, run_as_deployed):
     from flows.go_no_go import go_no_go
     from flows.plan import PlanOptions, plan
@@ -126,6 +127,7 @@ def test_a_repaired_gate_goes_on_and_an_override_stays_visible(company, artifact
     assert again.name == "GatesPassed", again.message
 
 
+@pytest.mark.attack
 def test_a_lost_prefect_database_loses_nothing(company):
     from prefect.client.orchestration import get_client
 

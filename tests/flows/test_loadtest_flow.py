@@ -39,6 +39,7 @@ def _environment(company, monkeypatch: pytest.MonkeyPatch, _clean_environment: N
         monkeypatch.setenv(name, value)
 
 
+@pytest.mark.attack
 def test_the_gate_s_verdict_is_how_the_load_test_ends_and_its_figures_are_artifacts(company, artifacts):
     from flows.loadtest import LoadTestOptions, loadtest
 

@@ -80,6 +80,7 @@ def test_what_a_person_types_at_any_place_stays(make_attack, conditional_update)
     assert lost == ([] if conditional_update else ["before a write"])
 
 
+@pytest.mark.attack
 def test_a_second_worker_may_take_over_at_any_place(make_attack):
     """The first one stalls, counts as dead, and wakes up when the second has done everything."""
 

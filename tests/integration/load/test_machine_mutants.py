@@ -232,6 +232,7 @@ def test_the_load_as_it_is_stands_the_attacks_that_catch_the_mutants(database, t
     by_dying(Attack(database, tmp_path, LOAD, world))
 
 
+@pytest.mark.attack
 def test_what_people_type_while_an_undo_runs_stays(database, tmp_path):
     by_typing_before_it_goes(Attack(database, tmp_path, UNDO, {}))
 

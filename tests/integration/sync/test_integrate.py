@@ -87,6 +87,7 @@ def test_everything_passes_and_nothing_is_left_behind(bench):
     assert 'class="c cell PASS"' in en
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("rule", ["lead_won", "complaint_escalation"])
 def test_a_linkage_rule_that_is_switched_off_fails_its_cell(bench, rule):
     with rule_off(bench, rule):
@@ -99,6 +100,7 @@ def test_a_linkage_rule_that_is_switched_off_fails_its_cell(bench, rule):
     assert leftovers(bench) == []
 
 
+@pytest.mark.attack
 def test_an_amount_that_is_altered_on_the_way_fails(bench, monkeypatch):
     honest = TestbedConnector.write
 
@@ -123,6 +125,7 @@ def test_a_sync_that_drops_the_product_fails(bench, make_bench):
     assert cell(summary, "order_arrives").verdict is Verdict.FAIL
 
 
+@pytest.mark.attack
 def test_a_message_that_is_doubled_fails(bench, monkeypatch):
     """A sync that makes a new key at every delivery."""
     honest = TestbedConnector.write
@@ -242,6 +245,7 @@ def test_what_cannot_be_removed_is_a_finding_and_the_next_run_removes_it(bench, 
     assert leftovers(bench) == []
 
 
+@pytest.mark.attack
 def test_a_company_s_own_records_that_look_alike_stay(bench):
     """Their numbers and names begin as the test's do, without its mark."""
     numbers = ["DRILL-100", "DRILL-2026-001"]
