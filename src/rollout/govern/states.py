@@ -99,14 +99,16 @@ def next_step(states: Sequence[StepState]) -> StepState | None:
     """The first phase that is neither done nor unneeded; None when there is none.
 
     A go is a person's word that what came before is good enough: what lies before the last one is only looked at again
-    by the next decision that rests on it. The preparation always comes first, for it makes what everything else uses.
+    by the next decision that rests on it. What was taken back since is nobody's word any more, and comes first. The
+    preparation always does, for it makes what everything else uses.
     """
     unsettled = [found for found in states if found.state not in SETTLED]
     went = max((at for at, found in enumerate(states) if _is_go(found)), default=-1)
     due = [found for found in states[went + 1 :] if found.state not in SETTLED]
     if unsettled and (unsettled[0].step.phase in PREPARATION or _lacks_something(due)):
         return unsettled[0]
-    return due[0] if due else None
+    taken_back = [found for found in unsettled if found.waiting_for and found.waiting_for.code == "taken_back"]
+    return next(iter(taken_back + due), None)
 
 
 def _is_go(found: StepState) -> bool:

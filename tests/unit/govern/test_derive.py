@@ -372,6 +372,17 @@ def test_a_load_that_was_taken_back_is_not_done():
     assert diary.of("load", "east").state is State.OUTDATED
 
 
+def test_what_was_taken_back_after_a_go_is_due_again():
+    diary = Diary()
+    diary.piloted()
+    diary.decide(Step(phase=Phase.PILOT))
+    diary.wave("rest")
+    diary.decide(Step(phase=Phase.GOLIVE))
+    assert diary.next().startswith("operate")
+    diary._move("rest", is_taken_back=True, state="superseded")
+    assert diary.next() == "plan (rest) outdated"
+
+
 STEPS = [step for step in steps(TWO) if requirements(TWO, step)]
 VERDICTS = st.sampled_from(Verdict)
 EVENTS = st.one_of(
