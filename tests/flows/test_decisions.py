@@ -6,7 +6,8 @@ import pytest
 
 from rollout.phases.status import rollout_status
 
-pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.xdist_group("flows")]
+# One story from test to test, and so in one piece among the long ones.
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.xdist_group("flows"), pytest.mark.attack]
 WAVES = [{"name": "east", "label": "华东", "where": {"account": {"region": ["华东"]}}}, {"name": "rest"}]
 
 
@@ -54,7 +55,6 @@ def runs(company) -> list[tuple[str, str]]:
         return [tuple(row) for row in connection.exec_driver_sql("SELECT phase, wave FROM run ORDER BY seq")]
 
 
-@pytest.mark.attack
 def test_it_walks_from_decision_to_decision_and_runs_nothing_twice(company, artifacts, run_as_deployed):
     from flows.go_no_go import go_no_go
     from flows.plan import PlanOptions, plan
@@ -127,7 +127,6 @@ def test_a_repaired_gate_goes_on_and_an_override_stays_visible(company, artifact
     assert again.name == "GatesPassed", again.message
 
 
-@pytest.mark.attack
 def test_a_lost_prefect_database_loses_nothing(company):
     from prefect.client.orchestration import get_client
 
