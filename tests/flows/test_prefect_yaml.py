@@ -132,7 +132,7 @@ def test_what_recurs_has_its_schedule_in_the_demo_project_s_zone(raw):
 
 
 def test_the_health_check_s_schedule_is_the_one_that_the_monthly_report_counts_by(raw):
-    from rollout.project.spec import OperationsSection
+    from rollout.project.spec_around import OperationsSection
 
     (health,) = [entry for entry in raw["deployments"] if entry["name"] == "health"]
     assert health["schedules"][0]["cron"] == f"*/{OperationsSection().health_every_min} * * * *"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rollout.connectors.base import ChangedRecord, TargetRecord
 from rollout.integrate.stage import FailedError, Outcome, Stage
 from rollout.integrate.sync import SyncFigures
-from rollout.project.spec import SyncSpec
+from rollout.project.spec_around import SyncSpec
 
 ORDERS, MESSAGES = "orders", "messages"
 _ORDER, _MESSAGE = 1, 2

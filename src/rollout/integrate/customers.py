@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rollout.connectors.base import ChangedRecord
 from rollout.journal import crosswalk
 from rollout.journal.store import Journal
-from rollout.project.spec import SyncSpec
+from rollout.project.spec_around import SyncSpec
 
 Problem = tuple[str, str]
 """Reason code and message."""

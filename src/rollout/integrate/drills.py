@@ -13,7 +13,7 @@ from rollout.integrate.stage import FailedError, NotJudgedError, Outcome, Script
 from rollout.integrate.sync import Feed, SyncFigures
 from rollout.integrate.upsert import CrmTarget
 from rollout.model.integration import DrillEvent, DrillFigures, Fact
-from rollout.project.spec import SyncSpec
+from rollout.project.spec_around import SyncSpec
 
 REFUSED = range(101, 107)
 LOST = (range(201, 207), range(207, 213))

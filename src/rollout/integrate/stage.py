@@ -17,7 +17,7 @@ from rollout.model.entity import Values
 from rollout.model.integration import Cell, DrillEvent, DrillFigures, Fact
 from rollout.model.masking import mask_text
 from rollout.model.verdict import Verdict
-from rollout.project.spec import SyncSpec
+from rollout.project.spec_around import SyncSpec
 
 KEY_PREFIX = "drill:"
 """Begins the migration keys of records that scenarios create in the CRM themselves."""

@@ -27,7 +27,7 @@ from rollout.journal.syncs import CarriedRecord, DeadLetter, Syncs
 from rollout.model.base import Frozen
 from rollout.model.entity import Values
 from rollout.model.masking import mask_text
-from rollout.project.spec import SyncSpec
+from rollout.project.spec_around import SyncSpec
 
 MAX_MESSAGE = 300
 """Characters of the CRM's answer that a dead letter keeps."""

@@ -21,7 +21,7 @@ from rollout.model.masking import mask_generic, mask_text
 from rollout.operate.compare import CARRIED, LETTERS, Circumstances, Sides, compare, crm_schema, feed_schema
 from rollout.operate.kinds import WRONG, Kind
 from rollout.phases.context import PhaseContext, TargetConnector
-from rollout.project.spec import SyncSpec
+from rollout.project.spec_around import SyncSpec
 
 _SHOWN = (
     FieldType.INTEGER,

@@ -26,7 +26,7 @@ from rollout.phases.context import PhaseContext, Progress, shown
 from rollout.phases.loadtest_records import ENTITIES, PREFIX, LoadTestTarget, Removal, not_found, remove, target_of
 from rollout.phases.loadtest_report import GATE, write_report
 from rollout.project.gates import criteria
-from rollout.project.spec import LoadTestSection
+from rollout.project.spec_around import LoadTestSection
 
 MIX: Mapping[str, int] = {
     "create_account": 4,

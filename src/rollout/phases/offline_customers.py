@@ -22,7 +22,8 @@ from rollout.journal import people
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldType
 from rollout.phases.context import PhaseContext, TargetConnector, shown
-from rollout.project.spec import TEST_KEY_PREFIXES, EntitySpec
+from rollout.project.spec import EntitySpec
+from rollout.project.spec_around import TEST_KEY_PREFIXES
 
 PHASE = "export"
 SHEET_ROWS = 1_000_000

@@ -17,7 +17,7 @@ from rollout.load.merge_base import Base, Fingerprint, stored_mark
 from rollout.load.work import record_fingerprint
 from rollout.phases.context import PhaseContext, TargetConnector, shown
 from rollout.phases.directory import own_login, people
-from rollout.project.spec import TEST_KEY_PREFIXES
+from rollout.project.spec_around import TEST_KEY_PREFIXES
 
 _ROWS = 5_000
 LET_IN = ("pilot", "golive")

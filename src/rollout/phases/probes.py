@@ -23,7 +23,7 @@ from rollout.model.masking import mask_text
 from rollout.model.target import RowStatus
 from rollout.operate import synthetic
 from rollout.phases.context import PhaseContext, TargetConnector
-from rollout.project.spec import SyncSpec
+from rollout.project.spec_around import SyncSpec
 
 
 class Probe(Frozen):

@@ -18,7 +18,8 @@ from rollout.journal.leases import Lease, hold
 from rollout.journal.syncs import Syncs
 from rollout.model.base import Frozen
 from rollout.phases.context import PhaseContext
-from rollout.project.spec import IntegrationSection, PhaseName, SyncSpec
+from rollout.project.spec import PhaseName
+from rollout.project.spec_around import IntegrationSection, SyncSpec
 
 
 class SyncSummary(Frozen):

@@ -12,7 +12,7 @@ from rollout.load.plan import Action, PlannedRow
 from rollout.phases.context import PhaseContext, TargetConnector
 from rollout.phases.directory import own_login
 from rollout.phases.undo_links import Place
-from rollout.project.spec import SyncSpec
+from rollout.project.spec_around import SyncSpec
 
 
 class CarriedRecords:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from rollout.capacity.hosts import allowed
 from rollout.errors import ConfigError
-from rollout.project.spec import LoadTestSection
+from rollout.project.spec_around import LoadTestSection
 
 LISTED = ("http://crm-test.example.com:8080", "https://CRM.example.com")
 

@@ -16,7 +16,7 @@ from rollout.model.finding import Finding, Level
 from rollout.operate import synthetic
 from rollout.phases import loadtest_records
 from rollout.project.loader import check_project, find_project, load_project
-from rollout.project.spec import TEST_KEY_PREFIXES, IntegrationSection
+from rollout.project.spec_around import TEST_KEY_PREFIXES, IntegrationSection
 from rollout.project.starter import write_starter
 
 ENVIRON = {"ROLLOUT_TESTBED_URL": "http://127.0.0.1:1", "ROLLOUT_TESTBED_PASSWORD": "a-password"}
