@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+import rollout.journal.schema_data  # noqa: F401 - its tables belong to the metadata
 from rollout.journal import engine
 from rollout.journal.schema import metadata
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -29,6 +30,11 @@ class SourceSpec(Frozen):
     row_key: tuple[str, ...] = Field(min_length=1, description="Columns that identify a row.")
     mapping: str = Field(description="Mapping file, relative to the project.")
     priority: int = Field(default=1, ge=1, description="1 wins over 2 where sources disagree.")
+    repeats: Literal["apart", "same"] = Field(
+        default="apart",
+        description="Rows that repeat a row key. apart: records of their own, with a warning; same: the same record "
+        "once more, as where each row of a sheet holds a customer, a contact and an order line.",
+    )
     time_zone: str | None = Field(default=None, description="Of instants in this source; default: the project's.")
 
     @model_validator(mode="after")
@@ -69,8 +75,12 @@ class MappingRule(Frozen):
     required: bool = Field(default=False, description="An empty value counts as an error here.")
     on_error: OnError = OnError.REJECT
     default: str | None = None
+    optional: bool = Field(
+        default=False, description="Files may lack the column: regions keep lists of their own. Then it holds nothing."
+    )
     note: str = ""
     confirmed_by: str = ""
+    confirmed_on: date | None = Field(default=None, description="The day on which that person confirmed this line.")
 
     @model_validator(mode="before")
     @classmethod

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import computed_field
 
 from rollout.errors import ConfigError
-from rollout.journal.apart import apart
 from rollout.journal.leases import hold
 from rollout.journal.ledger import LedgerRow
 from rollout.mapping.spec import SourceSpec
@@ -25,6 +24,7 @@ from rollout.phases.deferred import resolve_deferred
 from rollout.phases.drift import source_inputs
 from rollout.phases.leases import PREPARE
 from rollout.phases.raw import RawStage, read_source
+from rollout.phases.said import NOTHING_SAID, Said, said
 from rollout.phases.stages import StageStore, code_version, digest, engine
 from rollout.phases.waves import EntityWaves
 from rollout.project.loader import Project
@@ -52,10 +52,13 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
     store = StageStore(project.workspace.stages)
     with hold(context.journal, PREPARE), context.journal.running("cleanse") as run:
         inputs = source_inputs(context)  # before anything is read: what changes meanwhile shows as drift
-        with context.journal.transaction() as connection:
-            alone = {name: apart(connection, context.journal.project_id, name) for name in project.spec.entities}
+        decided = {name: said(context.journal, name) for name in project.spec.entities}
         done = cleanse_entities(
-            store, project, lambda entity, source: read_source(context, entity, source), context.progress, alone=alone
+            store,
+            project,
+            lambda entity, source: read_source(context, entity, source),
+            context.progress,
+            decided=decided,
         )
         for ordinal, (entity, result) in enumerate(done.items()):
             rows = ledger_rows(store, result)
@@ -73,7 +76,7 @@ def cleanse_entities(
     read: Callable[[str, SourceSpec], RawStage],
     progress: Progress,
     *,
-    alone: Mapping[str, Sequence[str]],
+    decided: Mapping[str, Said],
 ) -> dict[str, EntityCleansing]:
     """Read, cleanse and match every entity; what became of them, parents first.
 
@@ -82,7 +85,7 @@ def cleanse_entities(
         project: The project.
         read: Reads one source of an entity.
         progress: Shows rows.
-        alone: By entity the rows that a named person made records of their own.
+        decided: By entity what people said about its rows.
 
     Raises:
         ConfigError: The sources or mappings cannot be used as declared.
@@ -91,7 +94,7 @@ def cleanse_entities(
     done: dict[str, EntityCleansing] = {}
     for entity in project.spec.load_order:
         raws[entity] = {source.name: read(entity, source) for source in project.spec.entities[entity].sources}
-        rules = entity_rules(project, entity, alone=alone.get(entity, ()))
+        rules = entity_rules(project, entity, decided.get(entity, NOTHING_SAID))
         parents = {name: (done[name], raws[name]) for name in set(rules.references.values())}
         done[entity] = cleanse_entity(store, rules, raws[entity], parents, progress)
     plain = dict(done)
@@ -104,10 +107,10 @@ def cleanse_entities(
     return done
 
 
-def entity_rules(project: Project, entity: str, *, alone: Sequence[str] = ()) -> EntityRules:
+def entity_rules(project: Project, entity: str, decided: Said = NOTHING_SAID) -> EntityRules:
     """Everything that decides what an entity's rows become, files loaded. Raises ConfigError naming file and line.
 
-    ``alone`` are rows that people took out of the records they had been merged into, besides those of the project.
+    ``decided`` is what people said about its rows, besides what the project says.
     """
     spec = project.spec.entities[entity]
     mappings = {source.name: project.mappings[entity, source.name] for source in spec.sources}
@@ -116,10 +119,10 @@ def entity_rules(project: Project, entity: str, *, alone: Sequence[str] = ()) ->
         name=entity,
         spec=spec,
         mappings=mappings,
-        match=match.model_copy(update={"apart": (*match.apart, *alone)}),
+        match=match.model_copy(update={"apart": (*match.apart, *decided.apart)}),
         contexts={source.name: transform_context(project, entity, source) for source in spec.sources},
         waves=EntityWaves.of(project.spec.waves, entity),
-        digest=digest(code_version(), project.rules_digest(entity), *alone),
+        digest=digest(code_version(), project.rules_digest(entity), decided.digest),
         chunk_rows=project.spec.cleanse.chunk_rows,
         deferred=project.spec.deferred(entity),
     )

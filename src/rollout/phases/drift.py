@@ -8,9 +8,9 @@ from typing import Any
 
 import rollout
 from rollout.connectors.base import Connector
-from rollout.journal.apart import apart
 from rollout.journal.crypto import canonical_json
 from rollout.phases.context import PhaseContext
+from rollout.phases.said import said
 from rollout.project.resolve import names_a_secret
 
 
@@ -26,11 +26,10 @@ def source_inputs(context: PhaseContext) -> dict[str, Any]:
 
 
 def rules_digest(context: PhaseContext, entity: str) -> str:
-    """The digest of an entity's rules, and of the rows that people took out of records they had been merged into."""
-    with context.journal.transaction() as connection:
-        alone = apart(connection, context.journal.project_id, entity)
+    """The digest of an entity's rules, and of what people said about its rows."""
+    decided = said(context.journal, entity)
     declared = context.project.rules_digest(entity)
-    return hashlib.sha256(canonical_json([declared, *alone])).hexdigest() if alone else declared
+    return hashlib.sha256(canonical_json([declared, decided.digest])).hexdigest() if decided else declared
 
 
 def plan_inputs(context: PhaseContext, target_name: str, target: Connector, wave: str) -> dict[str, Any]:

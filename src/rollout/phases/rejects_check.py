@@ -18,7 +18,8 @@ from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.target import TargetRecord
 from rollout.phases.rejects import LeftOver
 from rollout.project.spec import EntitySpec, Language
-from rollout.report.rejects_workbook import FilledLine, cell_text, choice_of, is_blank_mark, is_error, shown_choice
+from rollout.report.rejects_workbook import FilledLine, choice_of, is_blank_mark, shown_choice
+from rollout.report.workbook_cells import cell_text, is_error
 
 Finder = Callable[[str, Sequence[str]], Mapping[str, TargetRecord]]
 """Records of an entity by target id."""

@@ -44,7 +44,10 @@ _COMPUTING = (
     "phases/references.py",
     "phases/waves.py",
 )
-_DECIDING = ("phonenumbers", "email-validator", "python-stdnum", "python-calamine", "openpyxl", "pyarrow", "pandas")
+_DECIDING = (
+    *("phonenumbers", "email-validator", "python-stdnum", "opencc", "pypinyin"),
+    *("python-calamine", "openpyxl", "pyarrow", "pandas", "duckdb", "splink"),
+)
 """Distributions whose rules and parsers decide what a cell becomes."""
 
 M = TypeVar("M", bound=BaseModel)

@@ -28,7 +28,7 @@ __all__ = ["Project", "check_project", "find_project", "load_project"]
 # What people read or tune later, and what decides no row's content.
 _COSMETIC_FIELD = {"label": True, "personal": True, "verify": True}
 _COSMETIC_ENTITY: Any = {"label": True, "label_en": True, "fields": {"__all__": _COSMETIC_FIELD}}
-_COSMETIC_MAPPING: Any = {"fields": {"__all__": {"note": True, "confirmed_by": True}}}
+_COSMETIC_MAPPING: Any = {"fields": {"__all__": {"note": True, "confirmed_by": True, "confirmed_on": True}}}
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Project:
             "placeholders": spec.cleanse.placeholders,
             "owner_map": spec.owner_map.model_dump(mode="json") if spec.owner_map else None,
             "entities": {name: spec.entities[name].model_dump(mode="json", exclude=_COSMETIC_ENTITY) for name in names},
+            "dormant": {name: spec.dormant[name].model_dump(mode="json") for name in names if name in spec.dormant},
             "match": {name: spec.match[name].model_dump(mode="json") for name in names if name in spec.match},
             "mappings": {
                 f"{name}/{source}": mapping.model_dump(mode="json", exclude=_COSMETIC_MAPPING)

@@ -14,6 +14,7 @@ from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.verdict import Criterion
 from rollout.project.order import load_order, parents_of
 from rollout.project.spec_around import IntegrationSection, LoadTestSection, OperationsSection
+from rollout.project.spec_data import DormantSpec, HandoutSection, NumberSpec, OwnerMapSection
 from rollout.project.workspace import DEFAULT_WORKSPACE
 
 NAME = r"^[a-z][a-z0-9_]*$"
@@ -108,6 +109,8 @@ class EntitySpec(Frozen):
         "written again once the record exists.",
     )
 
+    number: NumberSpec | None = Field(default=None, description="The record's own number in the target.")
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.title_field not in self.fields:
@@ -115,6 +118,8 @@ class EntitySpec(Frozen):
         named = {*self.ownership, *(name for fields in self.adopt_by for name in fields)}
         if stray := sorted(named - set(self.fields)):
             raise ValueError(f"adopt_by or ownership names what is not a field: {', '.join(stray)}")
+        if self.number and self.number.field not in self.fields:
+            raise ValueError(f"number: '{self.number.field}' is not a field")
         if not all(self.adopt_by):
             raise ValueError("a set of fields in adopt_by is empty")
         for name, spec in self.fields.items():
@@ -138,20 +143,6 @@ class CleanseSection(Frozen):
         default=("-", "--", "/", "无", "暂无", "未知", "不详", "N/A", "NA", "NULL", "null", "None", "#N/A"),
         description="Cell texts that mean 'no value'.",
     )
-
-
-class OwnerMapSection(Frozen):
-    """Legacy salespeople → users of the target."""
-
-    file: str = Field(description="CSV with the columns legacy_name, user.")
-    unmapped: Literal["quarantine", "default"] = "quarantine"
-    default: str | None = Field(default=None, description="User who gets rows of unmapped owners.")
-
-    @model_validator(mode="after")
-    def _default_named(self) -> Self:
-        if self.unmapped == "default" and not self.default:
-            raise ValueError("unmapped: default needs a default user")
-        return self
 
 
 class WaveSpec(Frozen):
@@ -250,6 +241,10 @@ class ProjectSpec(Frozen):
     cleanse: CleanseSection = CleanseSection()
     match: dict[str, MatchSpec] = Field(default_factory=dict)
     owner_map: OwnerMapSection | None = None
+    dormant: dict[str, DormantSpec] = Field(
+        default_factory=dict, description="By entity; such records are decided by a person before a plan is made."
+    )
+    handouts: HandoutSection = HandoutSection()
     waves: tuple[WaveSpec, ...] = Field(
         default=(WaveSpec(name="all"),), min_length=1, description="In order; the first of several is the pilot."
     )

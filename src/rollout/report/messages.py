@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import yaml
@@ -70,8 +71,18 @@ class _Details(dict[str, Any]):
 @cache
 def messages(language: Language) -> Messages:
     """The catalogue of a language, read once."""
-    raw = (files("rollout.report") / "catalogue" / f"{language}.yaml").read_text(encoding="utf-8")
-    return Messages(language, dict(_flat(yaml.safe_load(raw))))
+    return Messages(language, {key: text for file in catalogue_files(language) for key, text in _texts(file)})
+
+
+def catalogue_files(language: Language) -> tuple[Traversable, ...]:
+    """The files of a language: `zh.yaml`, and `zh.{part}.yaml` for parts with many words of their own."""
+    folder = files("rollout.report") / "catalogue"
+    found = [file for file in folder.iterdir() if file.name.startswith(f"{language}.") and file.name.endswith(".yaml")]
+    return tuple(sorted(found, key=lambda file: file.name))
+
+
+def _texts(file: Traversable) -> Iterator[tuple[str, str]]:
+    return _flat(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

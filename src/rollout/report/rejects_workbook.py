@@ -5,33 +5,32 @@ Text stays text, whatever it begins with. One line a field to look at; the actio
 
 from __future__ import annotations
 
-import io
-import os
-import unicodedata
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
-from xml.etree.ElementTree import ParseError
+from typing import cast
 
-from openpyxl import Workbook, load_workbook
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, Cell
+from openpyxl import Workbook
 from openpyxl.styles import Alignment, Font, PatternFill
-from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.cell_range import CellRange
 from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
-from rollout.connectors.files.guard import require_safe
 from rollout.errors import ConfigError
 from rollout.model.choice import Choice
 from rollout.project.spec import Language
 from rollout.report.messages import Messages, messages
+from rollout.report.workbook_cells import (
+    book_bytes,
+    folded,
+    languages,
+    load_safely,
+    put_text,
+    refuse_without_result,
+    text_of,
+    write_private,
+)
 
 COLUMNS = (
     "key",
@@ -54,11 +53,7 @@ NEEDED = ("key", "entity", "field", "crm_value", "action", "target_id", "new_val
 """Columns that are read back."""
 FILLED_IN = ("action", "target_id", "new_value")
 """Columns for the person."""
-MAX_CELL = 32_767
-"""Characters that Excel keeps in a cell."""
 _WRAPPED = Alignment(wrap_text=True, vertical="top")
-_ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#SPILL!", "#CALC!"})
-"""What Excel shows where a formula has no result."""
 _AGAIN = "fill in the workbook that `rollout rejects export` wrote, leave its header as it is, and save it as .xlsx"
 _WIDTHS = {"message": 40, "hint": 50, "value": 28, "crm_value": 28, "new_value": 28}
 _WIDTH = 16
@@ -116,12 +111,7 @@ def write_rejects(path: Path, lines: Iterable[QueueLine], info: Mapping[str, str
     sheet.title = t("reject.sheet")
     count = _fill(sheet, lines, t)
     _explain(book.create_sheet(t("reject.about")), info, t)
-    data = io.BytesIO()
-    book.save(data)
-    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data.getvalue())
-    part.replace(path)
+    write_private(path, book_bytes(book))
     return count
 
 
@@ -133,27 +123,12 @@ def read_rejects(path: Path) -> tuple[dict[str, str], list[FilledLine]]:
     """
     if not path.is_file():
         raise ConfigError("there is no such file", where=str(path), hint="export one: rollout rejects export FILE")
-    if path.suffix.lower() not in (".xlsx", ".xlsm"):
-        raise ConfigError("this is no .xlsx workbook", where=path.name, hint=_AGAIN)
-    require_safe(path, path.name)
-    try:
-        book = load_workbook(path, data_only=True)
-        formulas = load_workbook(path) if _has_formulas(path) else None
-    except (
-        # What openpyxl lets through of a file that is damaged, or something else.
-        *(ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, OSError),
-        *(ParseError, InvalidFileException, zipfile.BadZipFile, zlib.error),
-    ) as error:
-        raise ConfigError("this is no whole Excel workbook", where=path.name, hint=_AGAIN) from error
+    book, formulas = load_safely(path, shown=path.name, again=_AGAIN)
     sheet, places = _queue_sheet(book, path)
     if formulas is not None:
-        _refuse_without_result(sheet, formulas[sheet.title], places, path)
+        needed = {name: places[name] for name in NEEDED}
+        refuse_without_result(sheet, formulas[sheet.title], needed, shown=path.name)
     return _read_info(book, sheet), _read_lines(sheet, places)
-
-
-def is_error(text: str) -> bool:
-    """Whether a cell holds what Excel shows where a formula has no result."""
-    return text.strip().upper() in _ERRORS
 
 
 def shown_choice(choice: Choice, language: Language) -> str:
@@ -163,17 +138,12 @@ def shown_choice(choice: Choice, language: Language) -> str:
 
 def choice_of(text: str) -> Choice | None:
     """The choice that a cell names, in any language; None: no such choice."""
-    return _choices().get(_folded(text))
+    return _choices().get(folded(text))
 
 
 def is_blank_mark(text: str) -> bool:
     """Whether a new value says that the field is to have none."""
-    return _folded(text) in {_folded(t("reject.blank")) for t in _languages()}
-
-
-def cell_text(value: str | None) -> str:
-    """A value as a cell holds it."""
-    return ILLEGAL_CHARACTERS_RE.sub("", value or "")[:MAX_CELL]
+    return folded(text) in {folded(t("reject.blank")) for t in languages()}
 
 
 def _fill(sheet: Worksheet, lines: Iterable[QueueLine], t: Messages) -> int:
@@ -187,11 +157,7 @@ def _fill(sheet: Worksheet, lines: Iterable[QueueLine], t: Messages) -> int:
     at = 1
     for at, line in enumerate(lines, start=2):
         for place, text in enumerate(_cells(line, t), start=1):
-            cell = cast("Cell", sheet.cell(at, place))
-            # Set apart from the value: openpyxl would make a formula of what begins with "=".
-            cell.value, cell.data_type = cell_text(text), "s"
-            cell.quotePrefix = True
-            cell.number_format = "@"
+            cell = put_text(sheet, at, place, text)
             if COLUMNS[place - 1] in ("message", "hint"):
                 cell.alignment = _WRAPPED
         choices.append(line.choices)
@@ -242,8 +208,7 @@ def _explain(sheet: Worksheet, info: Mapping[str, str], t: Messages) -> None:
     rows.append((t("reject.blank"), t("reject.means.blank"), ""))
     for at, row in enumerate(rows, start=1):
         for place, text in enumerate(row, start=1):
-            cell = cast("Cell", sheet.cell(at, place))
-            cell.value, cell.data_type = cell_text(text), "s"
+            put_text(sheet, at, place, text)
     sheet.column_dimensions["A"].width = _WIDTH
     sheet.column_dimensions["B"].width = 100
     sheet.column_dimensions["C"].hidden = True
@@ -255,8 +220,8 @@ def _queue_sheet(book: Workbook, path: Path) -> tuple[Worksheet, dict[str, int]]
     Raises:
         ConfigError: None is, or several are, or it lacks a column, or has one twice.
     """
-    headers = {t(f"reject.column.{name}"): name for t in _languages() for name in COLUMNS}
-    rows = [(sheet, [headers.get(_text(cell.value)) for cell in sheet[1]]) for sheet in book.worksheets]
+    headers = {t(f"reject.column.{name}"): name for t in languages() for name in COLUMNS}
+    rows = [(sheet, [headers.get(text_of(cell.value)) for cell in sheet[1]]) for sheet in book.worksheets]
     found = [(sheet, names) for sheet, names in rows if {"key", "entity"} <= set(names)]
     if not found:
         raise ConfigError(
@@ -268,8 +233,8 @@ def _queue_sheet(book: Workbook, path: Path) -> tuple[Worksheet, dict[str, int]]
             f"several sheets look like the queue: {titles}", where=path.name, hint="keep the one that is meant"
         )
     [(sheet, names)] = found
-    of_sheet = _text(sheet.cell(1, names.index("key") + 1).value)
-    t = next(t for t in _languages() if t("reject.column.key") == of_sheet)
+    of_sheet = text_of(sheet.cell(1, names.index("key") + 1).value)
+    t = next(t for t in languages() if t("reject.column.key") == of_sheet)
     if missing := [name for name in NEEDED if name not in names]:
         told = ", ".join(f"'{t(f'reject.column.{name}')}'" for name in missing)
         raise ConfigError(f"columns are missing: {told}", where=f"{path.name}: {sheet.title}", hint=_AGAIN)
@@ -281,32 +246,9 @@ def _queue_sheet(book: Workbook, path: Path) -> tuple[Worksheet, dict[str, int]]
     return sheet, {name: at for at, name in enumerate(names) if name is not None}
 
 
-def _has_formulas(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        return any(
-            b"<f>" in part or b"<f " in part
-            for name in archive.namelist()
-            if name.startswith("xl/worksheets/") and name.endswith(".xml")
-            for part in (archive.read(name),)
-        )
-
-
-def _refuse_without_result(sheet: Worksheet, typed: Worksheet, places: Mapping[str, int], path: Path) -> None:
-    """Raises ConfigError where a formula was saved without its result: it would pass for an empty cell."""
-    for at in range(2, typed.max_row + 1):
-        for name in NEEDED:
-            cell = typed.cell(at, places[name] + 1)
-            if cell.data_type == "f" and sheet.cell(at, places[name] + 1).value is None:
-                raise ConfigError(
-                    "a formula without a result",
-                    where=f"{path.name}: {sheet.title}!{cell.coordinate}",
-                    hint="write the value itself, or open the workbook in Excel and save it again",
-                )
-
-
 def _read_info(book: Workbook, queue: Worksheet) -> dict[str, str]:
     return {
-        str(name): _text(value)
+        str(name): text_of(value)
         for sheet in book.worksheets
         if sheet is not queue
         for _, value, name in sheet.iter_rows(min_row=1, max_row=len(_INFO), max_col=3, values_only=True)
@@ -317,7 +259,7 @@ def _read_info(book: Workbook, queue: Worksheet) -> dict[str, str]:
 def _read_lines(sheet: Worksheet, places: Mapping[str, int]) -> list[FilledLine]:
     found = []
     for at, row in enumerate(sheet.iter_rows(min_row=2, values_only=True), start=2):
-        cells = {name: _text(row[place]) if place < len(row) else "" for name, place in places.items()}
+        cells = {name: text_of(row[place]) if place < len(row) else "" for name, place in places.items()}
         if any(cells.values()):
             found.append(
                 FilledLine(
@@ -334,28 +276,6 @@ def _read_lines(sheet: Worksheet, places: Mapping[str, int]) -> list[FilledLine]
     return found
 
 
-def _text(value: Any) -> str:
-    """A cell's text, whatever Excel made of what was typed."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return f"{Decimal(repr(value)):f}".removesuffix(".0")
-    if isinstance(value, datetime):
-        return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
-    return value.isoformat() if isinstance(value, date) else str(value).strip()
-
-
-def _folded(text: str) -> str:
-    """Text as it compares whatever brackets or letters an input method gives."""
-    return unicodedata.normalize("NFKC", text).strip().casefold()
-
-
 def _choices() -> dict[str, Choice]:
-    words = {_folded(t(f"reject.choice.{choice.value}")): choice for t in _languages() for choice in Choice}
+    words = {folded(t(f"reject.choice.{choice.value}")): choice for t in languages() for choice in Choice}
     return words | {choice.value: choice for choice in Choice}
-
-
-def _languages() -> Sequence[Messages]:
-    return (messages("zh"), messages("en"))

@@ -102,7 +102,7 @@ class Small:
 
     def cleanse(self) -> dict[str, EntityCleansing]:
         project = load_project(self.root / "rollout.yaml", environ={})
-        return cleanse_entities(self.store, project, self._read_source, Silent(), alone={})
+        return cleanse_entities(self.store, project, self._read_source, Silent(), decided={})
 
     def _read_source(self, entity: str, source: SourceSpec) -> RawStage:
         files = FilesConnector(name="legacy", options={"root": "legacy"}, base_dir=self.root)

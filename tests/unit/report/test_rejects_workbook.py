@@ -13,10 +13,10 @@ from rollout.report.rejects_workbook import (
     QueueLine,
     choice_of,
     is_blank_mark,
-    is_error,
     read_rejects,
     write_rejects,
 )
+from rollout.report.workbook_cells import is_error
 
 INFO = {"project": "p", "target": "crm", "wave": "all", "plan": "x"}
 
