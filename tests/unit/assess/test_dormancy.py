@@ -13,7 +13,7 @@ TODAY = date(2026, 3, 4)
 
 
 def rows(*pairs: tuple[str, str | None]) -> str:
-    told = ", ".join(f"('{record}', {f"'{moment}'" if moment else 'NULL'})" for record, moment in pairs)
+    told = ", ".join("('" + record + "', " + (f"'{moment}'" if moment else "NULL") + ")" for record, moment in pairs)
     return f"SELECT * FROM (VALUES {told}) AS t(record, moment)"
 
 
