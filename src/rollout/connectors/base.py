@@ -269,6 +269,15 @@ class LinkReader(Protocol):
         ...
 
 
+@runtime_checkable
+class RecordPages(Protocol):
+    """Tells where people see a record in the target."""
+
+    def page_of(self, entity: str, target_id: str) -> str:
+        """The address of the record's page, for a browser of somebody who may log in there."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AutomationRule:
     """Something that a CRM does by itself, and that a load could set off or that could undo a load."""

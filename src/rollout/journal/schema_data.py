@@ -111,7 +111,8 @@ match_model = Table(
     at("trained_at"),
 )
 
-# What a person saw when they compared a loaded record with what it came from. The newest counts.
+# What a person saw when they compared a loaded record with what it came from; verdict `asked` is the line as it went
+# out. The newest answer counts, as long as the record was not loaded again with other values (``seen``, a keyed digest).
 sample_check = Table(
     "sample_check",
     metadata,
@@ -123,6 +124,7 @@ sample_check = Table(
     text_column("migration_key"),
     text_column("handout_id"),
     text_column("verdict"),
+    text_column("seen"),
     text_column("key_id", nullable=True),
     Column("note", LargeBinary, nullable=True),
     text_column("person"),

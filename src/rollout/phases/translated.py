@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rollout.connectors.base import LinkReader, RecordLink, RowResult, TargetRecord, WriteRow
+from rollout.connectors.base import LinkReader, RecordLink, RecordPages, RowResult, TargetRecord, WriteRow
 from rollout.model.entity import TargetSchema, Values
 from rollout.model.finding import Finding
 from rollout.project.spec import ProjectSpec
@@ -89,6 +89,11 @@ class TranslatedTarget:
         """Tells who refers to a record; None: the target cannot."""
         reader = self._target
         return _TranslatedLinks(reader, self._entities) if isinstance(reader, LinkReader) else None
+
+    def page_of(self, entity: str, target_id: str) -> str:
+        """Where people see a record; "": the target cannot say."""
+        pages = self._target
+        return pages.page_of(self._entities.get(entity, entity), target_id) if isinstance(pages, RecordPages) else ""
 
 
 class _TranslatedLinks:

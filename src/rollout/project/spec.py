@@ -14,7 +14,7 @@ from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.verdict import Criterion
 from rollout.project.order import load_order, parents_of
 from rollout.project.spec_around import IntegrationSection, LoadTestSection, OperationsSection
-from rollout.project.spec_data import DormantSpec, HandoutSection, NumberSpec, OwnerMapSection
+from rollout.project.spec_data import DormantSpec, HandoutSection, NumberSpec, OwnerMapSection, PeopleSample
 from rollout.project.workspace import DEFAULT_WORKSPACE
 
 NAME = r"^[a-z][a-z0-9_]*$"
@@ -165,7 +165,11 @@ class ControlTotal(Frozen):
     measure: Literal["count", "sum"]
     field: str | None = Field(default=None, description="What is summed.")
     where: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="By field the values that count.")
-    expected: str = Field(pattern=r"^-?\d+(\.\d+)?$", description="The legacy system's figure, as a decimal number.")
+    expected: str = Field(
+        pattern=r"^(-?\d+(\.\d+)?|auto)$",
+        description="The legacy system's figure, as a decimal number; auto: added up from the source rows themselves, "
+        "less what is told of rows that were merged, held back or left out.",
+    )
     tolerance: str = Field(default="0", pattern=r"^\d+(\.\d+)?$", description="Difference that is accepted.")
     tax: Literal["included", "excluded", "none"] = Field(description="Whether amounts include tax.")
     status: str = Field(description="Which states count, in words, such as 'all but cancelled'.")
@@ -198,6 +202,11 @@ class VerifySample(Frozen):
     max_wrong_share: float = Field(default=0.01, gt=0, lt=1, description="What the sample's bound must prove.")
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     seed: str = "rollout"
+    people: PeopleSample | None = Field(
+        default=None,
+        description="The sample that people check (`rollout sample`); its criteria are shown from the first export on, "
+        "or from the first verification where this section is there.",
+    )
 
 
 class GateSpec(Frozen):

@@ -81,3 +81,16 @@ class HandoutSection(Frozen):
         default=None,
         description="Seals workbooks that show personal data unmasked, as `${env:NAME}`; none leaves without.",
     )
+
+
+class PeopleSample(Frozen):
+    """Records that people compare with the legacy system, beside what the machine compares."""
+
+    entities: tuple[str, ...] | None = Field(default=None, description="Of these entities; None: of all of them.")
+    max_wrong_share: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="What their answers must prove of each entity, at `confidence`, if they find nothing wrong: it "
+        "decides how many records are drawn (59 of a large entity for 0.05, 299 for 0.01).",
+    )

@@ -217,6 +217,10 @@ class TestbedConnector:
                 found.setdefault(item["to"], []).append(link)
         return found
 
+    def page_of(self, entity: str, target_id: str) -> str:
+        """Where people see a record."""
+        return f"{self._options.base_url}/view/{quote(entity)}/{quote(target_id, safe='')}"
+
     def read_all(self, entity: str) -> Iterator[TargetRecord]:
         """Every record in the order of ids, a page a call."""
         yield from self._pages(entity, "")

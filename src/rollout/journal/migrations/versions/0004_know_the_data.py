@@ -118,6 +118,7 @@ def upgrade() -> None:
         sa.Column("migration_key", sa.Text(), nullable=False),
         sa.Column("handout_id", sa.Text(), nullable=False),
         sa.Column("verdict", sa.Text(), nullable=False),
+        sa.Column("seen", sa.Text(), nullable=False),
         sa.Column("key_id", sa.Text(), nullable=True),
         sa.Column("note", sa.LargeBinary(), nullable=True),
         sa.Column("person", sa.Text(), nullable=False),
