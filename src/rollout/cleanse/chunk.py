@@ -36,7 +36,7 @@ class CleansedChunk:
     """What became of a chunk; its rows are in exactly one of ``clean``, ``rejected`` and ``blank``."""
 
     clean: Any
-    """Arrow table: the entity's fields, `ROW_COLUMNS`, `_priority`."""
+    """Arrow table: the entity's fields, `ROW_COLUMNS`, `_priority`, `_repeats` (rows equal there are one record)."""
     rejected: Any
     """Arrow table like ``clean``: rows that have at least one problem. Their other fields help to judge them."""
     problems: Any
@@ -58,7 +58,7 @@ class _Field:
 
 
 def cleanse_chunk(
-    table: Any, plans: Sequence[FieldPlan], context: TransformContext, *, priority: int = 1
+    table: Any, plans: Sequence[FieldPlan], context: TransformContext, *, priority: int = 1, shared: bool = False
 ) -> CleansedChunk:
     """Apply a mapping to raw rows.
 
@@ -67,9 +67,11 @@ def cleanse_chunk(
         plans: From `compile_mapping`; every column they read is in the table.
         context: For the transforms.
         priority: The source's, noted with each row.
+        shared: Whether a row may hold records of several entities: then one without a key holds none of this entity
+            unless a column that fills one of its own fields (not a reference) has something.
     """
     table = table.combine_chunks()
-    blank = _blank_rows(table)
+    blank = _blank_rows(table, _own_columns(plans) if shared else table.column_names)
     blank_keys = _column(table, "_source_key").filter(blank)
     if len(blank_keys):
         table = table.filter(pc.invert(blank)).combine_chunks()
@@ -84,8 +86,9 @@ def cleanse_chunk(
             *(column.values for column in done),
             *(_column(table, name) for name in ROW_COLUMNS),
             pa.repeat(pa.scalar(priority, pa.int64()), table.num_rows),
+            _column(table, "_repeats"),
         ],
-        names=[*(plan.name for plan in plans), *ROW_COLUMNS, "_priority"],
+        names=[*(plan.name for plan in plans), *ROW_COLUMNS, "_priority", "_repeats"],
     )
     some_bad = pc.any(bad).as_py()
     problems = [_problems(plan, column, table) for plan, column in zip(plans, done, strict=True)] if some_bad else []
@@ -133,12 +136,18 @@ def _column(table: Any, name: str) -> Any:
     return values
 
 
-def _blank_rows(table: Any) -> Any:
-    """Rows of nothing at all. Only a row without a key can be one, so the others are not looked at."""
+def _own_columns(plans: Sequence[FieldPlan]) -> list[str]:
+    """Columns that fill an entity's fields but for its references."""
+    rules = [plan.rule for plan in plans if plan.rule and plan.spec.type is not FieldType.REFERENCE]
+    return list(dict.fromkeys(column for rule in rules for column in rule.columns))
+
+
+def _blank_rows(table: Any, columns: Sequence[str]) -> Any:
+    """Rows with nothing in these columns. Only a row without a key can be one, so the others are not looked at."""
     blank = pc.starts_with(_column(table, "_key"), "@")
     if not pc.any(blank).as_py():
         return blank
-    for name in table.column_names:
+    for name in columns:
         if name not in RESERVED_COLUMNS:
             values = _column(table, name)
             blank = pc.and_(blank, pc.fill_null(pc.equal(pc.utf8_trim_whitespace(values), ""), True))

@@ -26,6 +26,7 @@ def cleansed_chunks(
     chunk_rows: int,
     priority: int = 1,
     blank_keys: bool = True,
+    shared: bool = False,
 ) -> Iterator[CleansedChunk]:
     """What becomes of a raw stage's rows, in their order; first a chunk without rows, which has the columns.
 
@@ -37,16 +38,23 @@ def cleansed_chunks(
         priority: The source's, noted with each row.
         blank_keys: Whether rows without a key may occur: only then all columns are read, since such a row is blank
             only if none of them holds anything.
+        shared: Whether a row may hold records of several entities: see `cleanse_chunk`.
     """
     needed = [column for plan in plans if plan.rule for column in plan.rule.columns]
-    columns = list(dict.fromkeys((*needed, "_key", *ROW_COLUMNS)))
+    columns = list(dict.fromkeys((*needed, "_key", "_repeats", *ROW_COLUMNS)))
     none = pa.table({name: pa.array([], pa.int64() if name == "_line" else pa.string()) for name in columns})
     yield cleanse_chunk(none, plans, context, priority=priority)
+    file = pq.ParquetFile(path)
+    there = set(file.schema_arrow.names)
+    absent = [name for name in columns if name not in there]  # no file has them: the mapping says that they may lack
+    wanted = None if blank_keys else [name for name in columns if name in there]
     waiting: deque[Future[CleansedChunk]] = deque()
     with ThreadPoolExecutor(_WORKERS) as pool:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=chunk_rows, columns=None if blank_keys else columns):
+        for batch in file.iter_batches(batch_size=chunk_rows, columns=wanted):
             table = pa.Table.from_batches([batch])
-            waiting.append(pool.submit(cleanse_chunk, table, plans, context, priority=priority))
+            for name in absent:
+                table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
+            waiting.append(pool.submit(cleanse_chunk, table, plans, context, priority=priority, shared=shared))
             if len(waiting) > _WORKERS:
                 yield waiting.popleft().result()
         while waiting:

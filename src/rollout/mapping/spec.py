@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from enum import StrEnum
 from typing import Any, Literal, Self
@@ -10,7 +11,7 @@ from pydantic import Field, model_validator
 
 from rollout.model.base import Frozen
 
-RESERVED_COLUMNS = ("_key", "_source_key", "_source", "_file", "_sheet", "_line")
+RESERVED_COLUMNS = ("_key", "_source_key", "_source", "_file", "_sheet", "_line", "_repeats")
 """Columns that reading adds to a source's own; no source may have one of that name."""
 
 
@@ -138,3 +139,11 @@ class MappingSpec(Frozen):
     def columns(self) -> tuple[str, ...]:
         """Every source column the mapping reads, in order, each once."""
         return tuple(dict.fromkeys(column for rule in self.fields for column in rule.columns))
+
+    def lacking(self, columns: Collection[str]) -> list[str]:
+        """What a file with these columns lacks: of the columns that one rule reads it needs one, unless optional."""
+        return [
+            " or ".join(rule.columns)
+            for rule in self.fields
+            if rule.columns and not rule.optional and not set(rule.columns) & set(columns)
+        ]

@@ -128,7 +128,7 @@ def _profile(
                 encodings=_encodings(stage.findings),
                 parents=parents,
                 judgement=_judgement(context, name, declared[stage.source], stage),
-                lacking=stage.lacking(context.project.mappings[name, stage.source].columns),
+                lacking=stage.lacking(context.project.mappings[name, stage.source]),
                 unreadable=stage.unreadable,
                 repeated_keys=stage.repeated_keys,
                 blank_keys=stage.blank_keys,

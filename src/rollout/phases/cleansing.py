@@ -27,7 +27,7 @@ from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
 from rollout.phases.context import Progress, shown
-from rollout.phases.raw import RawStage
+from rollout.phases.raw import RawStage, referable_rows
 from rollout.phases.references import Resolver, golden_column
 from rollout.phases.stages import StageStore, StageWriter, digest, engine
 from rollout.phases.waves import EntityWaves, count_rows, golden_with_waves, held_back_waves
@@ -238,6 +238,7 @@ class _Work:
                 chunk_rows=self.rules.chunk_rows,
                 priority=source.priority,
                 blank_keys=raw.blank_keys > 0,
+                shared=source.repeats == "same",
             )
 
     def _map_unreadable(self, raw: RawStage, quarantine: StageWriter) -> None:
@@ -259,7 +260,7 @@ class _Work:
         }
         resolver = Resolver(connection, parents, dropping)
         plain = [name for name in self.rules.spec.fields if name not in parents]
-        resolver.write_resolved(self.mapped, self.paths["clean"], [*plain, *ROW_COLUMNS, "_priority"])
+        resolver.write_resolved(self.mapped, self.paths["clean"], [*plain, *ROW_COLUMNS, "_priority", "_repeats"])
         for field in parents:
             for path in (self.mapped, self.rejected):
                 quarantine.write(resolver.held_back(path, field))
@@ -307,7 +308,7 @@ class _Work:
 
 def _check_columns(mapping: MappingSpec, raw: RawStage) -> None:
     """Every file and sheet has the columns that the mapping reads; all that lack some are told at once."""
-    lacking = raw.lacking(mapping.columns)
+    lacking = raw.lacking(mapping)
     if lacking:
         known = ", ".join(raw.parts[0].columns[:40])
         raise ConfigError(
@@ -319,15 +320,16 @@ def _check_columns(mapping: MappingSpec, raw: RawStage) -> None:
 
 def parent_query(root: Path, parent: EntityCleansing, raws: Mapping[str, RawStage]) -> str:
     """SQL: row key of the parent → golden key. ``held``: 0 fine, 1 in quarantine, 2 several records have the key."""
-    rows = " UNION ALL ".join(f"SELECT _key, _source_key FROM {scan(root / raw.file)}" for raw in raws.values())  # noqa: S608
     return (
         f"WITH member AS (SELECT _golden_key AS source_key, _golden_key AS golden_key"  # noqa: S608
         f" FROM {scan(root / parent.golden_file)}"
         f" UNION ALL SELECT source_key, golden_key FROM {scan(root / parent.merges_file)})"
-        " SELECT _key AS key, min(member.golden_key) AS golden,"
-        " CASE WHEN count(DISTINCT coalesce(member.golden_key, '?' || _source_key)) > 1 THEN 2"
-        " WHEN golden IS NULL THEN 1 ELSE 0 END AS held"
-        f" FROM ({rows}) AS row LEFT JOIN member ON member.source_key = row._source_key GROUP BY _key"
+        # A record that several rows repeat is there as soon as one of them is.
+        ", unit AS (SELECT key, unit, min(member.golden_key) AS golden, max(member.golden_key) AS other"
+        f" FROM ({referable_rows(root, raws.values())}) AS row LEFT JOIN member USING (source_key) GROUP BY key, unit)"
+        " SELECT key, min(golden) AS golden,"
+        " CASE WHEN count(DISTINCT coalesce(golden, '?' || unit)) > 1 OR bool_or(golden <> other) THEN 2"
+        " WHEN min(unit.golden) IS NULL THEN 1 ELSE 0 END AS held FROM unit GROUP BY key"
     )
 
 

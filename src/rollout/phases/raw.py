@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from pydantic import Field
 
 from rollout.connectors.base import FileFingerprint, SourceChunk, SourceReader
 from rollout.errors import ConfigError
-from rollout.mapping.spec import RESERVED_COLUMNS, SourceSpec
+from rollout.mapping.spec import RESERVED_COLUMNS, MappingSpec, SourceSpec
 from rollout.mapping.transforms_base import TransformContext
 from rollout.mapping.transforms_text import one_line, tidy
+from rollout.match.parquet import scan
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
 from rollout.phases.context import PhaseContext, Progress, shown
@@ -53,10 +55,10 @@ class RawStage(Frozen):
         """Rows the source has, readable or not."""
         return self.rows + self.unreadable
 
-    def lacking(self, columns: Collection[str]) -> dict[str, list[str]]:
-        """The files (and sheets) that lack some of these columns, and which."""
+    def lacking(self, mapping: MappingSpec) -> dict[str, list[str]]:
+        """The files (and sheets) that lack columns which a mapping needs, and which."""
         told = {f"{part.file}{f'[{part.sheet}]' if part.sheet else ''}": part for part in self.parts}
-        found = {name: [column for column in columns if column not in part.columns] for name, part in told.items()}
+        found = {name: mapping.lacking(part.columns) for name, part in told.items()}
         return {name: missing for name, missing in found.items() if missing}
 
 
@@ -72,8 +74,12 @@ class KeyMaker:
         self._numbered: set[int] = set()
         self._count: dict[str, int] = {}
 
-    def keys(self, table: Any) -> Any:
-        """Keys of a chunk: the key columns joined with "|"; repeated ones end in ~2, ~3, blank ones name the line."""
+    def keys(self, table: Any) -> tuple[Any, Any]:
+        """Keys of a chunk, and what they repeat.
+
+        A key is the key columns joined with "|"; repeated ones end in ~2, ~3, blank ones name the line. The second is
+        source and key before it was numbered where equal keys mean the same record (`repeats: same`), else null.
+        """
         tidied = [one_line(tidy(_text(table, column), TransformContext()).values) for column in self.source.row_key]
         joined = pc.binary_join_element_wise(*(pc.fill_null(part, "") for part in tidied), "|")
         blank = pc.is_null(tidied[0])
@@ -84,7 +90,11 @@ class KeyMaker:
         if found:
             self.blank += found
             self._remember("blank", table, blank.index(True).as_py())
-        return self.unique(pc.if_else(blank, place, joined), table, blank.to_numpy(zero_copy_only=False))
+        keys = self.unique(pc.if_else(blank, place, joined), table, blank.to_numpy(zero_copy_only=False))
+        absent = pa.scalar(None, pa.string())
+        if self.source.repeats == "apart":
+            return keys, pa.repeat(absent, table.num_rows)
+        return keys, pc.if_else(blank, absent, _prefixed(self.source, joined))
 
     def unique(self, keys: Any, table: Any, blank: Any) -> Any:
         """The keys with those that occurred before made distinct. ``blank``: which rows have only a stand-in."""
@@ -108,7 +118,7 @@ class KeyMaker:
         told = (
             (
                 "source.key_repeated",
-                self.repeated,
+                0 if self.source.repeats == "same" else self.repeated,
                 "repeated",
                 "rows repeat a row key; they were kept apart as key~2, …",
             ),
@@ -198,14 +208,11 @@ def read_raw(
             table = _as_text(chunk.frame)
             _check_columns(table, source)
             _note_part(parts, table, chunk)
-            rows.write(_keyed(table, maker.keys(table), source))
+            rows.write(_keyed(table, *maker.keys(table), source))
             if chunk.unreadable is not None and len(chunk.unreadable):
                 lost = _as_text(chunk.unreadable)
-                bad.write(
-                    _keyed(lost, maker.unique(_place(lost), lost, np.ones(lost.num_rows, bool)), source).select(
-                        _UNREADABLE
-                    )
-                )
+                keys = maker.unique(_place(lost), lost, np.ones(lost.num_rows, bool))
+                bad.write(_keyed(lost, keys, pa.nulls(lost.num_rows, pa.string()), source).select(_UNREADABLE))
             progress.advance(table.num_rows)
     stage = RawStage(
         entity=entity,
@@ -246,12 +253,29 @@ def _place(table: Any) -> Any:
     return pc.binary_join_element_wise(pa.scalar("@"), _text(table, "_file"), pa.scalar("#"), line, "")
 
 
-def _keyed(table: Any, keys: Any, source: SourceSpec) -> Any:
-    prefix = pa.scalar(f"{source.name}:")
+def _prefixed(source: SourceSpec, keys: Any) -> Any:
+    return pc.binary_join_element_wise(pa.scalar(f"{source.name}:"), keys, "")
+
+
+def _keyed(table: Any, keys: Any, repeats: Any, source: SourceSpec) -> Any:
     return (
         table.append_column("_key", keys)
-        .append_column("_source_key", pc.binary_join_element_wise(prefix, keys, ""))
+        .append_column("_source_key", _prefixed(source, keys))
         .append_column("_source", pa.repeat(pa.scalar(source.name), table.num_rows))
+        .append_column("_repeats", repeats)
+    )
+
+
+def referable_rows(root: Path, raws: Iterable[RawStage]) -> str:
+    """SQL of an entity's raw rows as others refer to them.
+
+    Columns: key (what a reference holds), source_key, unit (rows of one unit are the same record, each once more).
+    """
+    columns = "_key, _source_key, _source, _repeats"
+    rows = " UNION ALL ".join(f"SELECT {columns} FROM {scan(root / raw.file)}" for raw in raws)  # noqa: S608
+    return (
+        "SELECT coalesce(substr(_repeats, length(_source) + 2), _key) AS key, _source_key AS source_key,"  # noqa: S608
+        f" coalesce(_repeats, _source_key) AS unit FROM ({rows})"
     )
 
 

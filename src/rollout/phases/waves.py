@@ -18,7 +18,7 @@ from typing import Protocol
 import duckdb
 
 from rollout.match.parquet import quoted, scan
-from rollout.phases.raw import RawStage
+from rollout.phases.raw import RawStage, referable_rows
 from rollout.project.spec import WaveSpec
 
 
@@ -171,8 +171,7 @@ def _texts(values: Sequence[str]) -> str:
 
 def _waves_by_key(waves: EntityWaves, root: Path, parent: Cleansed, raws: Mapping[str, RawStage]) -> str:
     """SQL: row key of the parent → number of its wave; of several rows with one key the latest."""
-    rows = " UNION ALL ".join(f"SELECT _key, _source_key FROM {scan(root / raw.file)}" for raw in raws.values())
     return (
-        f"SELECT r._key AS key, max({waves.number('w.wave')}) AS wave FROM ({rows}) AS r"
-        f" JOIN ({row_waves(root, parent)}) AS w ON w.source_key = r._source_key GROUP BY 1"
+        f"SELECT r.key AS key, max({waves.number('w.wave')}) AS wave FROM ({referable_rows(root, raws.values())}) AS r"
+        f" JOIN ({row_waves(root, parent)}) AS w ON w.source_key = r.source_key GROUP BY 1"
     )
