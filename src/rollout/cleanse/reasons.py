@@ -24,6 +24,16 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "parent_ambiguous": Reason(
             "Several sources hold a record with this key.", "make the keys of the sources distinct"
         ),
+        "left_out": Reason("A named person left this row out.", "nothing to do"),
+        "dormant_left_out": Reason("A named person left this dormant record out.", "nothing to do"),
+        "parent_left_out": Reason("The record this row belongs to was left out.", "nothing to do"),
+        # rules over the whole row
+        "rule_order": Reason("Two values are in the wrong order.", "correct one of the two"),
+        "rule_range": Reason("The value is out of the range that the rule allows.", "correct it in the source"),
+        "rule_pattern": Reason("The value is not written as the rule wants it.", "correct it in the source"),
+        "rule_any_of": Reason("None of the fields has a value, and one must.", "fill in one of them"),
+        "rule_required_if": Reason("The value is missing, and the row's other values call for it.", "fill it in"),
+        "rule_refused": Reason("A rule refuses such rows for good.", "nothing to do, unless the rule is wrong"),
         # any value
         "required_missing": Reason("A required value is missing.", "fill it in the source, or map a default"),
         "too_long": Reason("The text is longer than the field.", "shorten it, or enlarge the field"),
@@ -31,6 +41,12 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "value_unmapped": Reason("The value map does not know this value.", "add a line to the value map"),
         "owner_unknown": Reason("The owner map does not know this person.", "add a line to the owner map"),
         "owner_defaulted": Reason("The owner map does not know this person; the default user got the row.", "check it"),
+        "owner_pool": Reason(
+            "The record goes to the pool: it has no owner.", "nothing to do, unless the target requires an owner"
+        ),
+        "code_unmapped": Reason("The code map does not know this customer code.", "add a line to the code map"),
+        "industry_invalid": Reason("This is no class of GB/T 4754.", "map it with a value map, or correct the code"),
+        "industry_too_coarse": Reason("The class names a section only.", "give the division, such as C35"),
         "control_characters": Reason("Invisible control characters were removed.", "nothing to do"),
         "formula_like": Reason("A spreadsheet would run this text as a formula.", "check that it is meant as text"),
         "company_name_empty": Reason("Nothing but punctuation is left of the name.", "fill in the company's name"),

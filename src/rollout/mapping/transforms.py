@@ -13,98 +13,30 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from rollout.errors import ConfigError
+from rollout.mapping.gbt4754 import IndustryArgs, gbt4754
 from rollout.mapping.spec import TransformStep
 from rollout.mapping.transforms_base import (
     Coded,
     Transform,
     TransformContext,
     Transformed,
-    by_scalar,
     nulls,
     then,
     to_arrow,
     to_series,
 )
 from rollout.mapping.transforms_codes import PhoneArgs, email, phone, uscc
-from rollout.mapping.transforms_text import (
-    TextArgs,
-    company_match_key,
-    company_name,
-    lookup_key,
-    one_line,
-    text,
-    tidy,
-    upper,
-)
+from rollout.mapping.transforms_maps import CodeMapArgs, ValueMapArgs, code_map, owner, value_map
+from rollout.mapping.transforms_text import TextArgs, company_match_key, company_name, text, tidy, upper
 from rollout.mapping.transforms_values import DateArgs, NumberArgs, boolean, date_, datetime_, decimal, integer
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldType
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class ValueMapArgs(Frozen):
-    """Arguments of `value_map`."""
-
-    file: str | None = Field(default=None, description="CSV with the columns raw, value; relative to the project.")
-    table: dict[str, str] = Field(default_factory=dict, description="The map itself, for a handful of values.")
-    unmapped: str = Field(
-        default="problem",
-        pattern="^(problem|keep)$",
-        description="What a value outside the map is: a problem, or kept.",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, data: Any) -> Any:
-        """`value_map: x.csv` names the file."""
-        if isinstance(data, dict) and set(data) == {"value"} and isinstance(data["value"], str):
-            return {"file": data["value"]}
-        return data
-
-    @model_validator(mode="after")
-    def _one_place(self) -> ValueMapArgs:
-        if (self.file is None) == (not self.table):
-            raise ValueError("a value map has either a file or a table")
-        return self
-
-
-def value_map(values: Any, args: ValueMapArgs, context: TransformContext) -> Coded:
-    """Values by a table; a value outside it is a problem unless it is to be kept."""
-    if args.file is not None and args.file not in context.value_maps:
-        raise ConfigError(f"value map '{args.file}' was not loaded", hint="check that the file exists and is readable")
-    table: Mapping[str, str] = (
-        context.value_maps[args.file]
-        if args.file is not None
-        else {lookup_key(raw): value for raw, value in args.table.items()}
-    )
-    # A value that is already a result of the map stays: cleansing twice changes nothing.
-    results = set(table.values())
-
-    def mapped(cell: str) -> tuple[str | None, str | None]:
-        value = table.get(lookup_key(cell))
-        if value is not None:
-            return value, None
-        return (cell, None) if cell in results or args.unmapped == "keep" else (None, "value_unmapped")
-
-    return by_scalar(one_line(values), mapped)
-
-
-def owner(values: Any, _: Frozen, context: TransformContext) -> Coded:
-    """Users of the target by their legacy name."""
-    users = set(context.owner_map.values())
-
-    def mapped(cell: str) -> tuple[str | None, str | None]:
-        user = context.owner_map.get(lookup_key(cell)) or (cell if cell in users else None)
-        if user is not None:
-            return user, None
-        return (context.owner_default, "owner_defaulted") if context.owner_default else (None, "owner_unknown")
-
-    return by_scalar(one_line(values), mapped)
 
 
 _ALL = (
@@ -122,6 +54,8 @@ _ALL = (
     Transform("boolean", "true or false", boolean),
     Transform("value_map", "values by a table", value_map, ValueMapArgs),
     Transform("owner", "user of the target by legacy name", owner),
+    Transform("code_map", "customer number by the code of a group company", code_map, CodeMapArgs),
+    Transform("gbt4754", "industry class of GB/T 4754-2017", gbt4754, IndustryArgs),
 )
 
 TRANSFORMS: Mapping[str, Transform] = MappingProxyType({transform.name: transform for transform in _ALL})
@@ -197,6 +131,11 @@ def value_map_files(steps: Iterable[TransformStep]) -> tuple[str, ...]:
         for step in steps
         if isinstance(args := _compile(step, "").args, ValueMapArgs) and args.file is not None
     )
+
+
+def code_map_files(steps: Iterable[TransformStep]) -> tuple[str, ...]:
+    """Files that the `code_map` steps of a chain name."""
+    return tuple(args.file for step in steps if isinstance(args := _compile(step, "").args, CodeMapArgs))
 
 
 def run_steps(column: Any, steps: Sequence[Step], context: TransformContext) -> Coded:

@@ -38,6 +38,16 @@ class TransformContext:
     """Users of the target by legacy name, folded by `lookup_key`."""
     owner_default: str | None = None
     """User who gets the rows of owners that the map does not know; None: such rows are a problem."""
+    owner_pool: str = "公海"
+    """How maps and cells say that a record belongs to nobody."""
+    owner_pool_user: str | None = None
+    """User that stands for the pool; None: the owner is left empty."""
+    code_maps: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    """Loaded code maps by file: by company its codes and their customers, keys folded by `lookup_key`."""
+
+
+MEANT_EMPTY = ("owner_pool",)
+"""Codes beside a null that is as it should be: a remark, no problem."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import pyarrow.compute as pc
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from rollout.mapping.transforms_base import Coded, TransformContext, by_scalar, matches, pending
 from rollout.model.base import Frozen
@@ -37,12 +37,27 @@ _SHORT_YEAR = re.compile(rf"\d{{1,2}}([-/.])\d{{1,2}}\1\d{{1,2}}{_TIME}")
 _SERIAL = re.compile(r"(\d{5})(?:\.(\d+))?")
 
 
+MIXED = "mixed"
+"""As a column's format: it is known to have several, none of which decides about the others' cells."""
+
+
 class DateArgs(Frozen):
     """Arguments of `date` and `datetime`."""
 
     formats: tuple[str, ...] = Field(
         default=(), description="strptime formats, tried in order instead of the safe set, such as %d/%m/%Y."
     )
+    format: str | None = Field(
+        default=None,
+        description="The column's format as a person confirmed it, such as %d/%m/%Y: it decides what 03/04/2024 is, "
+        "beside what can be read in one way only. `mixed`: the column has no one format, and such cells are a problem.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        """`date: "%d/%m/%Y"` names the format."""
+        return {"format": data["value"]} if isinstance(data, dict) and set(data) == {"value"} else data
 
     @field_validator("formats")
     @classmethod
@@ -54,17 +69,39 @@ class DateArgs(Frozen):
                 raise ValueError(f"'{pattern}' is not a date format") from error
         return formats
 
+    @field_validator("format")
+    @classmethod
+    def _tells_a_day(cls, pattern: str | None) -> str | None:
+        if pattern is None or pattern == MIXED:
+            return pattern
+        day = datetime(2031, 2, 23, tzinfo=UTC)
+        try:
+            told = datetime.strptime(day.strftime(pattern), pattern).date()  # noqa: DTZ007 - a date has no zone
+        except ValueError:
+            told = None
+        if told != day.date():
+            raise ValueError(f"'{pattern}' is not a date format: it needs year, month and day, such as %d/%m/%Y")
+        if pattern.startswith("%Y-%d"):
+            raise ValueError("a year is followed by the month in what is written with hyphens (ISO 8601)")
+        return pattern
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.format is not None and self.formats:
+            raise ValueError("give either `format` or `formats`")
+        return self
+
 
 def date_(values: Any, args: DateArgs, _: TransformContext) -> Coded:
     """``YYYY-MM-DD``. A time of day is left out with a remark unless it is midnight; no date ever shifts."""
     todo = pending(values, matches(values, f"^{_ISO_DATE}$"))
-    return by_scalar(values, lambda cell: date_one(cell, args.formats), todo)
+    return by_scalar(values, lambda cell: date_one(cell, args.formats, args.format), todo)
 
 
 @lru_cache(maxsize=65_536)
-def date_one(cell: str, formats: tuple[str, ...] = ()) -> tuple[str | None, str | None]:
+def date_one(cell: str, formats: tuple[str, ...] = (), confirmed: str | None = None) -> tuple[str | None, str | None]:
     """One date."""
-    moment, code = _moment(cell, formats)
+    moment, code = _moment(cell, formats, confirmed)
     if moment is None:
         return None, code.replace("moment", "date") if code else None
     midnight = (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0)
@@ -75,11 +112,13 @@ def datetime_(values: Any, args: DateArgs, context: TransformContext) -> Coded:
     """``YYYY-MM-DDTHH:MM:SSZ``. Text without an offset is local time of the source."""
     zone = context.time_zone
     todo = pending(values, matches(values, rf"^{_ISO_DATE}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$"))
-    return by_scalar(values, lambda cell: datetime_one(cell, zone, args.formats), todo)
+    return by_scalar(values, lambda cell: datetime_one(cell, zone, args.formats, args.format), todo)
 
 
 @lru_cache(maxsize=65_536)
-def datetime_one(cell: str, zone: str, formats: tuple[str, ...] = ()) -> tuple[str | None, str | None]:
+def datetime_one(
+    cell: str, zone: str, formats: tuple[str, ...] = (), confirmed: str | None = None
+) -> tuple[str | None, str | None]:
     """One instant."""
     moment: datetime | None = None
     if re.search(r"\d(?:Z|[+-]\d{2}:?\d{2})$", cell) and "T" in cell:
@@ -88,7 +127,7 @@ def datetime_one(cell: str, zone: str, formats: tuple[str, ...] = ()) -> tuple[s
         except ValueError:
             return None, "datetime_invalid"
     else:
-        local, code = _moment(cell, formats)
+        local, code = _moment(cell, formats, confirmed)
         if local is None:
             return None, code.replace("moment", "datetime") if code else None
         moment = local.replace(tzinfo=ZoneInfo(zone))
@@ -101,11 +140,17 @@ def datetime_one(cell: str, zone: str, formats: tuple[str, ...] = ()) -> tuple[s
         return None, "datetime_invalid"
 
 
-def _moment(cell: str, formats: tuple[str, ...]) -> tuple[datetime | None, str | None]:
+def _moment(cell: str, formats: tuple[str, ...], confirmed: str | None) -> tuple[datetime | None, str | None]:
     """A local date and time; codes are `moment_invalid` and `moment_ambiguous`."""
     text = cell.replace("\n", " ")
     if formats:
-        return _declared(text, formats)
+        return _declared(text, (*formats, "%Y-%m-%d"))
+    if confirmed not in (None, MIXED):
+        moment, _ = _declared(text, (confirmed, f"{confirmed} %H:%M", f"{confirmed} %H:%M:%S"))
+        if moment is not None:
+            return moment, None
+        if _YEAR_LAST.fullmatch(text) or _SHORT_YEAR.fullmatch(text):
+            return None, "moment_invalid"  # of another format than the column has
     if found := _SERIAL.fullmatch(text):
         return _serial(int(found[1]), found[2])
     if found := _YEAR_FIRST.fullmatch(text) or _COMPACT.fullmatch(text):
@@ -124,7 +169,7 @@ def _moment(cell: str, formats: tuple[str, ...]) -> tuple[datetime | None, str |
 
 
 def _declared(text: str, formats: tuple[str, ...]) -> tuple[datetime | None, str | None]:
-    for pattern in (*formats, "%Y-%m-%d"):
+    for pattern in formats:
         try:
             moment = datetime.strptime(text, pattern)  # noqa: DTZ007 - local by definition, the caller adds the zone
         except ValueError:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 from pydantic import computed_field
 
-from rollout.errors import ConfigError
 from rollout.journal.leases import hold
 from rollout.journal.ledger import LedgerRow
 from rollout.mapping.spec import SourceSpec
-from rollout.mapping.transforms import value_map_files
+from rollout.mapping.transforms import code_map_files, value_map_files
 from rollout.mapping.transforms_base import TransformContext
-from rollout.mapping.transforms_text import lookup_key
 from rollout.match.parquet import scan
 from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
@@ -23,6 +19,7 @@ from rollout.phases.context import PhaseContext, Progress
 from rollout.phases.deferred import resolve_deferred
 from rollout.phases.drift import source_inputs
 from rollout.phases.leases import PREPARE
+from rollout.phases.maps import read_code_map, read_map
 from rollout.phases.raw import RawStage, read_source
 from rollout.phases.said import NOTHING_SAID, Said, said
 from rollout.phases.stages import StageStore, code_version, digest, engine
@@ -142,38 +139,10 @@ def transform_context(project: Project, entity: str, source: SourceSpec) -> Tran
         },
         owner_map=read_map(project.root / owners.file, "legacy_name", "user", shown=owners.file) if owners else {},
         owner_default=owners.default if owners and owners.unmapped == "default" else None,
+        owner_pool=owners.pool if owners else "",
+        owner_pool_user=owners.pool_user if owners else None,
+        code_maps={file: read_code_map(project.root / file, shown=file) for file in set(code_map_files(steps))},
     )
-
-
-def read_map(path: Path, key: str, value: str, *, shown: str) -> Mapping[str, str]:
-    """A two-column CSV (UTF-8, BOM allowed), keys folded by `lookup_key`.
-
-    Raises:
-        ConfigError: The file cannot be read, lacks a column, has a line without key or value, or maps one key twice to
-            different values. Names the line.
-    """
-    table: dict[str, str] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            if not {key, value} <= set(reader.fieldnames or ()):
-                raise ConfigError(
-                    f"the columns {key}, {value} are needed", where=f"{shown}:1", hint="name them in line 1"
-                )
-            for row in reader:
-                raw, result = lookup_key(row[key] or ""), (row[value] or "").strip()
-                where = f"{shown}:{reader.line_num}"
-                if not raw and not result:
-                    continue
-                if not raw or not result:
-                    raise ConfigError("a line needs both columns", where=where, hint="fill it in or remove the line")
-                if table.setdefault(raw, result) != result:
-                    told = f"'{row[key]}' is mapped to '{table[raw]}' and to '{result}'"
-                    raise ConfigError(told, where=where, hint="keep one of the two lines")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        told = f"the map cannot be read ({error})"
-        raise ConfigError(told, where=shown, hint="save it as CSV in UTF-8") from error
-    return table
 
 
 def ledger_rows(store: StageStore, done: EntityCleansing) -> Iterator[LedgerRow]:

@@ -15,11 +15,13 @@ import pyarrow.parquet as pq
 from rollout.errors import RolloutError
 from rollout.mapping.reverse import MAX_SPELLINGS, Cell, FieldReverser, keys_by_value, spellings
 from rollout.mapping.spec import MappingRule, SourceSpec
-from rollout.mapping.transforms import Step, ValueMapArgs, compile_steps
+from rollout.mapping.transforms import Step, compile_steps
 from rollout.mapping.transforms_base import TransformContext
+from rollout.mapping.transforms_maps import ValueMapArgs
 from rollout.model.entity import FieldSpec
-from rollout.phases.cleanse import read_map, transform_context
+from rollout.phases.cleanse import transform_context
 from rollout.phases.context import PhaseContext
+from rollout.phases.maps import read_map
 from rollout.phases.raw import Part, RawStage, read_source
 from rollout.report.legacy_files import LegacyTable
 

@@ -12,7 +12,7 @@ from typing import get_args
 from rollout.connectors import registry
 from rollout.errors import ConfigError
 from rollout.mapping.spec import MappingRule, MappingSpec, TransformStep
-from rollout.mapping.transforms import compile_steps, value_map_files
+from rollout.mapping.transforms import code_map_files, compile_steps, value_map_files
 from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.finding import Finding
 from rollout.project.check_layers import check_layers
@@ -258,7 +258,7 @@ def _transforms(
         here: Place = (*place, "transform", index)
         try:
             compile_steps([step])
-            files = value_map_files([step])
+            files = (*value_map_files([step]), *code_map_files([step]))
         except ConfigError as error:
             yield document.error("mapping.transform", error.message, here, hint=error.hint)
             continue

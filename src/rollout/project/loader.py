@@ -12,7 +12,7 @@ from typing import Any
 
 from rollout.errors import ConfigError
 from rollout.mapping.spec import MappingSpec
-from rollout.mapping.transforms import value_map_files
+from rollout.mapping.transforms import code_map_files, value_map_files
 from rollout.model.finding import Finding, Level, has_errors
 from rollout.project.check import check_mapping, check_spec
 from rollout.project.local_env import read_local_env
@@ -76,7 +76,7 @@ class Project:
 
     def _rule_files(self, mappings: Any) -> list[str]:
         steps = [step for mapping in mappings for rule in mapping.fields for step in rule.transform]
-        files = set(value_map_files(steps))
+        files = {*value_map_files(steps), *code_map_files(steps)}
         if self.spec.owner_map:
             files.add(self.spec.owner_map.file)
         return sorted(files)

@@ -22,6 +22,7 @@ from rollout.model.entity import FieldType
 
 CONTEXT = TransformContext(
     placeholders=("-", "无", "N/A"),
+    code_maps={"codes.csv": {"甲公司": {"k01": "C001", "k02": "C001", "k03": "C002"}}},
     value_maps={"region.csv": {"华东区": "华东", "east": "华东"}},
     owner_map={"张伟": "zhang.wei"},
 )
@@ -327,8 +328,9 @@ def test_value_map_files_are_found():
 
 
 def test_an_empty_column_and_one_of_nulls():
+    needed = {"value_map": {"table": {"a": "b"}}, "code_map": {"file": "codes.csv", "company": "甲公司"}}
     for name in TRANSFORMS:
-        args = {"table": {"a": "b"}} if name == "value_map" else {}
+        args = needed.get(name, {})
         assert run(name, [], **args) == []
         assert run(name, [None, ""], **args) == [(None, None)] * 2
 

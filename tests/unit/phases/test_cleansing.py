@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rollout.errors import ConfigError
-from rollout.phases.cleanse import ledger_rows, read_map
+from rollout.phases.cleanse import ledger_rows
+from rollout.phases.maps import read_map
 
 CODE = "91110000600037341L"
 
