@@ -39,7 +39,8 @@ def raw(*rows):
     table = {name: pa.array([row[at] for row in rows], pa.string()) for at, name in enumerate(columns)}
     keys = ["@f#2" if not any(row) else str(at) for at, row in enumerate(rows)]
     table |= {"_key": keys, "_source_key": [f"s:{key}" for key in keys], "_source": ["s"] * len(rows)}
-    return pa.table({**table, "_file": ["f"] * len(rows), "_line": list(range(2, 2 + len(rows)))})
+    table |= {"_file": ["f"] * len(rows), "_line": list(range(2, 2 + len(rows)))}
+    return pa.table({**table, "_repeats": pa.nulls(len(rows), pa.string())})
 
 
 def test_each_row_is_in_one_place_and_says_why():

@@ -8,6 +8,7 @@ import pytest
 
 from rollout.errors import ConfigError
 from rollout.phases.stages import StageStore, code_version, digest
+from rollout.project.loader import load_project
 
 
 def keys(small, stage):
@@ -107,7 +108,8 @@ def test_a_header_without_rows_is_known_by_its_columns(small):
     small.write("east_b.csv", "编号|名称")
     stage = small.read("account", 0)
     assert [part.file for part in stage.parts] == ["legacy/east.csv", "legacy/east_b.csv"]
-    assert stage.lacking(["编号", "区域"]) == {"legacy/east_b.csv": ["区域"]}
+    mapping = load_project(small.root / "rollout.yaml", environ={}).mappings["account", "east"]
+    assert stage.lacking(mapping) == {"legacy/east_b.csv": ["代码", "区域"]}
     with pytest.raises(ConfigError, match=r"legacy/east_b\.csv lacks 代码, 区域"):
         small.cleanse()
 
