@@ -69,6 +69,8 @@ class Entity:
 
 MAX_KEY_LENGTH = 100
 
+COMPANIES = ("恒泰精工", "恒泰电气")
+"""Companies of the made-up group; each has customer codes of its own."""
 _REGIONS = ("华东", "华南", "华北", "华中", "西南", "西北", "东北")
 
 ACCOUNT = Entity(
@@ -94,6 +96,12 @@ ACCOUNT = Entity(
         Field("employees", "员工人数", Kind.INTEGER, custom=True),
         Field("annual_revenue", "年营业额", Kind.DECIMAL, custom=True),
         Field("legacy_no", "原系统编号", required=True, max_length=100),
+        Field("customer_no", "客户编号", max_length=40, custom=True),
+        Field("erp_code", "ERP 客户代码", max_length=40, custom=True),
+        Field("company", "集团公司", Kind.PICKLIST, picklist=COMPANIES, custom=True),
+        Field("industry_class", "国标行业代码", max_length=5, custom=True),
+        Field("status", "状态", Kind.PICKLIST, picklist=("正常", "冻结"), custom=True),
+        Field("updated_on", "资料更新日期", Kind.DATE, custom=True),
         Field("remark", "备注", max_length=2000),
         # The record's own times are those of the migration, so what they were before has fields of its own.
         Field("originally_created_at", "原创建时间", Kind.DATETIME, reserved=True),
@@ -117,6 +125,35 @@ CONTACT = Entity(
     ),
 )
 
+PRODUCT = Entity(
+    "product",
+    "产品",
+    "R-",
+    (
+        Field("product_no", "产品编号", required=True, max_length=40),
+        Field("name", "产品名称", required=True, max_length=200),
+        Field("category", "产品类别", Kind.PICKLIST, picklist=("功能部件", "机床附件", "工装夹具", "电气元件", "服务")),
+        Field("unit", "单位", max_length=20),
+        Field("price", "标准单价", Kind.DECIMAL),
+        Field("on_sale", "在售", Kind.BOOLEAN),
+    ),
+)
+
+CAMPAIGN = Entity(
+    "campaign",
+    "市场活动",
+    "G-",
+    (
+        Field("campaign_no", "活动编号", required=True, max_length=40),
+        Field("name", "活动名称", required=True, max_length=200),
+        Field("kind", "类型", Kind.PICKLIST, picklist=("展会", "技术研讨会", "线上推广", "客户拜访日")),
+        Field("region", "区域", Kind.PICKLIST, picklist=_REGIONS),
+        Field("starts_on", "开始日期", Kind.DATE),
+        Field("ends_on", "结束日期", Kind.DATE),
+        Field("cost", "费用", Kind.DECIMAL),
+    ),
+)
+
 ORDER = Entity(
     "order",
     "订单",
@@ -129,8 +166,41 @@ ORDER = Entity(
         Field("amount", "金额", Kind.DECIMAL, required=True),
         Field("status", "状态", Kind.PICKLIST, picklist=("已下单", "生产中", "已发货", "已完成", "已取消")),
         Field("ordered_on", "下单日期", Kind.DATE),
+        Field("company", "集团公司", Kind.PICKLIST, picklist=COMPANIES, custom=True),
     ),
     title="order_no",
+)
+
+ORDER_LINE = Entity(
+    "order_line",
+    "订单明细",
+    "I-",
+    (
+        Field("line_no", "明细编号", required=True, max_length=60),
+        Field("order", "订单", Kind.REFERENCE, required=True, references="order"),
+        Field("product", "产品", Kind.REFERENCE, references="product"),
+        Field("quantity", "数量", Kind.DECIMAL, required=True),
+        Field("price", "单价", Kind.DECIMAL),
+        Field("amount", "金额", Kind.DECIMAL, required=True),
+    ),
+    title="line_no",
+)
+
+CONTRACT = Entity(
+    "contract",
+    "合同",
+    "H-",
+    (
+        Field("contract_no", "合同编号", required=True, max_length=60),
+        Field("name", "合同名称", required=True, max_length=200),
+        Field("account", "客户", Kind.REFERENCE, required=True, references="account"),
+        Field("amount", "合同金额", Kind.DECIMAL),
+        Field("signed_on", "签订日期", Kind.DATE),
+        Field("starts_on", "生效日期", Kind.DATE),
+        Field("ends_on", "到期日期", Kind.DATE),
+        Field("status", "状态", Kind.PICKLIST, picklist=("执行中", "已到期", "已终止")),
+        Field("owner", "负责人", max_length=50, user_login=True),
+    ),
 )
 
 OPPORTUNITY = Entity(
@@ -151,6 +221,8 @@ OPPORTUNITY = Entity(
         Field("owner", "负责人", max_length=50, user_login=True),
         # The lead's id as text: the lead refers to the opportunity, and two tables cannot each need the other first.
         Field("lead", "来源线索", max_length=40),
+        Field("opportunity_no", "商机编号", max_length=60, custom=True),
+        Field("expected_on", "预计成交日期", Kind.DATE, custom=True),
     ),
 )
 
@@ -183,6 +255,9 @@ TICKET = Entity(
         Field("needs_sales", "需销售介入", Kind.BOOLEAN),
         Field("owner", "负责人", max_length=50, user_login=True),
         Field("description", "描述", max_length=4000),
+        Field("ticket_no", "工单编号", max_length=60, custom=True),
+        Field("opened_on", "报单日期", Kind.DATE, custom=True),
+        Field("closed_on", "关闭日期", Kind.DATE, custom=True),
     ),
     title="subject",
 )
@@ -237,13 +312,30 @@ FOLLOWUP = Entity(
         Field("text", "内容", required=True, max_length=4000),
         Field("owner", "负责人", max_length=50, user_login=True),
         Field("followed_on", "跟进日期", Kind.DATE),
+        Field("channel", "方式", Kind.PICKLIST, picklist=("电话", "拜访", "微信", "邮件"), custom=True),
+        Field("followup_no", "原系统编号", max_length=60, custom=True),
     ),
     title="text",
 )
 
 ENTITIES: dict[str, Entity] = {
     entity.name: entity
-    for entity in (ACCOUNT, CONTACT, ORDER, OPPORTUNITY, LEAD, TICKET, MESSAGE, TODO, NOTIFICATION, FOLLOWUP)
+    for entity in (
+        ACCOUNT,
+        CONTACT,
+        PRODUCT,
+        CAMPAIGN,
+        ORDER,
+        ORDER_LINE,
+        CONTRACT,
+        OPPORTUNITY,
+        LEAD,
+        TICKET,
+        MESSAGE,
+        TODO,
+        NOTIFICATION,
+        FOLLOWUP,
+    )
 }
 """Parents before those that refer to them."""
 

@@ -21,7 +21,11 @@ class EntityName(StrEnum):
 
     ACCOUNT = "account"
     CONTACT = "contact"
+    PRODUCT = "product"
+    CAMPAIGN = "campaign"
     ORDER = "order"
+    ORDER_LINE = "order_line"
+    CONTRACT = "contract"
     OPPORTUNITY = "opportunity"
     LEAD = "lead"
     TICKET = "ticket"

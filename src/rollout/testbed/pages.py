@@ -26,7 +26,11 @@ MAX_FORM_BYTES = 10_000
 LIST_COLUMNS = {
     "account": ("name", "region", "industry", "level", "owner", "phone", "legacy_no"),
     "contact": ("name", "account", "position", "mobile", "email", "legacy_no"),
+    "product": ("name", "product_no", "category", "unit", "price", "on_sale"),
+    "campaign": ("name", "campaign_no", "kind", "region", "starts_on", "ends_on", "cost"),
     "order": ("order_no", "account", "product", "quantity", "amount", "status", "ordered_on"),
+    "order_line": ("line_no", "order", "product", "quantity", "price", "amount"),
+    "contract": ("name", "contract_no", "account", "amount", "signed_on", "ends_on", "status", "owner"),
     "opportunity": ("name", "account", "amount", "stage", "owner"),
     "lead": ("name", "company", "region", "status", "owner", "expected_amount", "account"),
     "ticket": ("subject", "account", "kind", "status", "needs_sales", "owner"),
