@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rollout.cleanse.reasons import REASONS
+from rollout.cleanse.row_rules import CODES, REFUSED, broken
 from rollout.cleanse.rules import FieldPlan
+from rollout.cleanse.spec import Breach, RowRule
+from rollout.cleanse.words import NO_WORDS, Words
 from rollout.mapping.spec import RESERVED_COLUMNS, OnError
 from rollout.mapping.transforms import run_steps
-from rollout.mapping.transforms_base import Coded, TransformContext, nulls
+from rollout.mapping.transforms_base import MEANT_EMPTY, Coded, TransformContext, nulls
 from rollout.mapping.transforms_text import tidy
 from rollout.model.entity import FieldType
 
@@ -32,8 +35,26 @@ class Remark:
 
 
 @dataclass
+class Volume:
+    """What became of a field's cells."""
+
+    filled: int = 0
+    """Cells with anything in them."""
+    kept: int = 0
+    """Of them those that have a value still."""
+    changed: int = 0
+    """Of those the ones that read otherwise than before."""
+
+    def add(self, other: Volume) -> None:
+        """Count another chunk's, too."""
+        self.filled += other.filled
+        self.kept += other.kept
+        self.changed += other.changed
+
+
+@dataclass
 class CleansedChunk:
-    """What became of a chunk; its rows are in exactly one of ``clean``, ``rejected`` and ``blank``."""
+    """What became of a chunk; its rows are in exactly one of ``clean``, ``rejected``, ``left_out`` and ``blank``."""
 
     clean: Any
     """Arrow table: the entity's fields, `ROW_COLUMNS`, `_priority`, `_repeats` (rows equal there are one record)."""
@@ -41,10 +62,14 @@ class CleansedChunk:
     """Arrow table like ``clean``: rows that have at least one problem. Their other fields help to judge them."""
     problems: Any
     """Arrow table of `QUARANTINE_COLUMNS`: one row a problem, values raw."""
+    left_out: Any
+    """Arrow table like ``clean``: rows that people left out, with what can be read of them."""
     blank: Any
     """Keys of rows without any value."""
     remarks: dict[tuple[str, str, str], Remark] = field(default_factory=dict)
     """By (field, code, what was done: kept, dropped, defaulted)."""
+    volumes: dict[str, Volume] = field(default_factory=dict)
+    """By field; rows that are blank or left out do not count."""
 
 
 @dataclass
@@ -58,14 +83,23 @@ class _Field:
 
 
 def cleanse_chunk(
-    table: Any, plans: Sequence[FieldPlan], context: TransformContext, *, priority: int = 1, shared: bool = False
+    table: Any,
+    plans: Sequence[FieldPlan],
+    context: TransformContext,
+    *,
+    rules: Sequence[RowRule] = (),
+    words: Words = NO_WORDS,
+    priority: int = 1,
+    shared: bool = False,
 ) -> CleansedChunk:
-    """Apply a mapping to raw rows.
+    """Apply a mapping, and then the rules over whole rows, to raw rows.
 
     Args:
         table: Arrow table of a raw stage: the source's columns as text, `_key` and `ROW_COLUMNS`.
         plans: From `compile_mapping`; every column they read is in the table.
         context: For the transforms.
+        rules: From `compile_rules`.
+        words: What people said about rows.
         priority: The source's, noted with each row.
         shared: Whether a row may hold records of several entities: then one without a key holds none of this entity
             unless a column that fills one of its own fields (not a reference) has something.
@@ -75,9 +109,18 @@ def cleanse_chunk(
     blank_keys = _column(table, "_source_key").filter(blank)
     if len(blank_keys):
         table = table.filter(pc.invert(blank)).combine_chunks()
+    gone = None
+    if (left := words.left_out(_column(table, "_source_key"))) is not None:
+        read = cleanse_chunk(table.filter(left), plans, context, priority=priority)
+        gone = pa.concat_tables([read.clean, read.rejected])
+        table = table.filter(pc.invert(left)).combine_chunks()
     remarks: dict[tuple[str, str, str], Remark] = {}
-    done = [_apply(plan, table, context, remarks) for plan in plans]
+    done = [_apply(plan, table, context, remarks, words) for plan in plans]
+    volumes = {plan.name: _volume(column) for plan, column in zip(plans, done, strict=True) if plan.rule}
+    breaches = _judged(rules, plans, done, table, remarks)
     bad = pa.repeat(pa.scalar(False), table.num_rows)
+    for _, where in breaches:
+        bad = pc.or_(bad, where)
     for column in done:
         if column.rejected.null_count < table.num_rows:
             bad = pc.or_(bad, pc.is_valid(column.rejected))
@@ -92,12 +135,16 @@ def cleanse_chunk(
     )
     some_bad = pc.any(bad).as_py()
     problems = [_problems(plan, column, table) for plan, column in zip(plans, done, strict=True)] if some_bad else []
+    raws = {plan.name: column.raw for plan, column in zip(plans, done, strict=True)}
+    problems += [told for rule, where in breaches for told in _breaches(rule, where, raws, table)]
     return CleansedChunk(
         clean=mapped.filter(pc.invert(bad)) if some_bad else mapped,
         rejected=mapped.filter(bad),
         problems=pa.concat_tables([empty_problems(), *problems]),
+        left_out=mapped.slice(0, 0) if gone is None else gone,
         blank=blank_keys,
         remarks=remarks,
+        volumes=volumes,
     )
 
 
@@ -155,18 +202,19 @@ def _blank_rows(table: Any, columns: Sequence[str]) -> Any:
 
 
 def _apply(
-    plan: FieldPlan, table: Any, context: TransformContext, remarks: dict[tuple[str, str, str], Remark]
+    plan: FieldPlan, table: Any, context: TransformContext, remarks: dict[tuple[str, str, str], Remark], words: Words
 ) -> _Field:
     length = table.num_rows
     if plan.rule is None:
         values = nulls(length)
         codes = pa.repeat(pa.scalar("required_missing"), length) if plan.spec.required else nulls(length)
         return _Field(values, values, codes)
-    raw = _raw(plan, table, context)
+    raw = words.repaired(plan.name, _column(table, "_source_key"), _raw(plan, table, context))
     coded = _checked(plan, run_steps(raw, plan.steps, context))
     values = coded.values
     codes = nulls(length) if coded.codes is None else coded.codes
-    missing = pc.is_null(values)
+    meant = pc.is_in(codes, value_set=pa.array(MEANT_EMPTY, pa.string()))
+    missing = pc.and_(pc.is_null(values), pc.invert(meant))
     if coded.codes is not None:
         _remember(remarks, plan, codes, pc.and_(pc.is_valid(codes), pc.invert(missing)), "kept", table)
     wrong = pc.and_(missing, pc.is_valid(codes))
@@ -189,6 +237,55 @@ def _apply(
         if pc.any(lost).as_py():
             rejected = pc.if_else(lost, pc.coalesce(codes, pa.scalar("required_missing")), rejected)
     return _Field(values, raw, rejected)
+
+
+def _volume(column: _Field) -> Volume:
+    filled = pc.sum(pc.fill_null(pc.not_equal(column.raw, ""), False)).as_py() or 0
+    kept = len(column.values) - column.values.null_count
+    changed = pc.sum(pc.not_equal(column.values, column.raw)).as_py() or 0
+    return Volume(filled, kept, changed)
+
+
+def _judged(
+    rules: Sequence[RowRule],
+    plans: Sequence[FieldPlan],
+    done: list[_Field],
+    table: Any,
+    remarks: dict[tuple[str, str, str], Remark],
+) -> list[tuple[RowRule, Any]]:
+    """The rules that hold rows back, and which. A rule that drops or replaces a value does so in ``done``."""
+    held = []
+    place = {plan.name: at for at, plan in enumerate(plans)}
+    fields = {plan.name: plan.spec for plan in plans}
+    for rule in rules:
+        where = broken(rule, {name: done[place[name]].values for name in rule.named}, fields)
+        if not pc.any(where).as_py():
+            continue
+        if rule.action in {Breach.QUARANTINE, Breach.REJECT}:
+            held.append((rule, where))
+            continue
+        at = place[rule.acts_on]
+        codes = pc.if_else(where, pa.scalar(CODES[rule.check]), pa.scalar(None, pa.string()))
+        values = pc.if_else(where, pa.scalar(rule.default, pa.string()), done[at].values)
+        _remember(remarks, plans[at], codes, where, "defaulted" if rule.default else "dropped", table)
+        rejected = done[at].rejected
+        if plans[at].spec.required and rule.default is None:
+            rejected = pc.coalesce(rejected, codes)
+        done[at] = _Field(values, done[at].raw, rejected)
+    return held
+
+
+def _breaches(rule: RowRule, where: Any, raws: Mapping[str, Any], table: Any) -> list[Any]:
+    """Quarantine rows of a rule: one a field that may be put right, each with the rule's name."""
+    rows = table.select(ROW_COLUMNS).filter(where)
+    codes = pa.repeat(pa.scalar(REFUSED if rule.action is Breach.REJECT else CODES[rule.check]), rows.num_rows)
+    told = []
+    for name in rule.fields:
+        found = problem_table(rows, name, raws[name].filter(where), codes)
+        at = found.column_names.index("message")
+        named = pc.binary_join_element_wise(found["message"], pa.scalar(f"({rule.name})"), " ")
+        told.append(found.set_column(at, "message", named))
+    return told
 
 
 def _raw(plan: FieldPlan, table: Any, context: TransformContext) -> Any:

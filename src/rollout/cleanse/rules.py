@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from rollout.cleanse.row_rules import refuse_unfit
+from rollout.cleanse.spec import RowRule
 from rollout.errors import ConfigError
 from rollout.mapping.spec import MappingRule, MappingSpec, OnError
 from rollout.mapping.transforms import Step, compile_steps, run_steps
@@ -59,19 +61,41 @@ def compile_mapping(
     return tuple(plans)
 
 
+def compile_rules(
+    rules: Sequence[RowRule], fields: Mapping[str, FieldSpec], context: TransformContext, *, where: str
+) -> tuple[RowRule, ...]:
+    """Row rules with their defaults in canonical text.
+
+    Raises:
+        ConfigError: A rule names what is no field, cannot be judged over its fields, or has a default that is no value.
+    """
+    done = []
+    for rule in rules:
+        refuse_unfit(rule, fields, where=where)
+        if rule.default is not None:
+            value = _canonical(rule.default, fields[rule.acts_on], context, where=f"{where}, rule '{rule.name}'")
+            rule = rule.model_copy(update={"default": value})  # noqa: PLW2901 - the same rule, its default made ready
+        done.append(rule)
+    return tuple(done)
+
+
 def _default(rule: MappingRule, spec: FieldSpec, context: TransformContext) -> str | None:
     """The default as the field's own normaliser writes it; it does not go through the rule's transforms."""
     if rule.on_error is not OnError.DEFAULT or rule.default is None:
         return None
     if spec.type is FieldType.REFERENCE:
         raise ConfigError("a reference has no default", where=f"field '{rule.target}'", hint="use reject or null")
-    coded = run_steps(pa.array([rule.default]), compile_steps((), spec.type), context)
+    return _canonical(rule.default, spec, context, where=f"field '{rule.target}'")
+
+
+def _canonical(default: str, spec: FieldSpec, context: TransformContext, *, where: str) -> str:
+    coded = run_steps(pa.array([default]), compile_steps((), spec.type), context)
     value: str | None = coded.values[0].as_py()
     too_long = value is not None and spec.max_length is not None and len(value) > spec.max_length
     if value is None or too_long or (spec.picklist and value not in spec.picklist):
         raise ConfigError(
-            f"the default '{rule.default}' is no value of a {spec.type.value} field",
-            where=f"field '{rule.target}'",
+            f"the default '{default}' is no value of a {spec.type.value} field",
+            where=where,
             hint=f"use one of: {', '.join(spec.picklist)}" if spec.picklist else "correct the default",
         )
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,18 +13,22 @@ import pyarrow.parquet as pq
 
 from rollout.cleanse.chunk import ROW_COLUMNS, CleansedChunk, cleanse_chunk
 from rollout.cleanse.rules import FieldPlan
+from rollout.cleanse.spec import RowRule
+from rollout.cleanse.words import NO_WORDS, Words
 from rollout.mapping.transforms_base import TransformContext
 
 _WORKERS = 2
 """Chunks in work at once: Arrow's kernels and the Parquet writer leave the interpreter free."""
 
 
-def cleansed_chunks(
+def cleansed_chunks(  # noqa: PLR0913 - all that decides what rows become
     path: Path,
     plans: Sequence[FieldPlan],
     context: TransformContext,
     *,
     chunk_rows: int,
+    rules: Sequence[RowRule] = (),
+    words: Words = NO_WORDS,
     priority: int = 1,
     blank_keys: bool = True,
     shared: bool = False,
@@ -35,6 +40,8 @@ def cleansed_chunks(
         plans: From `compile_mapping`.
         context: For the transforms.
         chunk_rows: Rows of a chunk at most.
+        rules: From `compile_rules`.
+        words: What people said about rows.
         priority: The source's, noted with each row.
         blank_keys: Whether rows without a key may occur: only then all columns are read, since such a row is blank
             only if none of them holds anything.
@@ -43,7 +50,8 @@ def cleansed_chunks(
     needed = [column for plan in plans if plan.rule for column in plan.rule.columns]
     columns = list(dict.fromkeys((*needed, "_key", "_repeats", *ROW_COLUMNS)))
     none = pa.table({name: pa.array([], pa.int64() if name == "_line" else pa.string()) for name in columns})
-    yield cleanse_chunk(none, plans, context, priority=priority)
+    cleanse = partial(cleanse_chunk, plans=plans, context=context, rules=rules, words=words, priority=priority)
+    yield cleanse(none)
     file = pq.ParquetFile(path)
     there = set(file.schema_arrow.names)
     absent = [name for name in columns if name not in there]  # no file has them: the mapping says that they may lack

@@ -119,7 +119,8 @@ def entity_rules(project: Project, entity: str, decided: Said = NOTHING_SAID) ->
         match=match.model_copy(update={"apart": (*match.apart, *decided.apart)}),
         contexts={source.name: transform_context(project, entity, source) for source in spec.sources},
         waves=EntityWaves.of(project.spec.waves, entity),
-        digest=digest(code_version(), project.rules_digest(entity), decided.digest),
+        digest=digest(code_version(), project.rules_digest(entity), decided.about_rows.digest),
+        words=decided.rows,
         chunk_rows=project.spec.cleanse.chunk_rows,
         deferred=project.spec.deferred(entity),
     )

@@ -6,18 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from rollout.cleanse.chunk import ROW_COLUMNS, CleansedChunk, Remark, empty_problems, problem_table
+from rollout.cleanse.chunk import ROW_COLUMNS
 from rollout.cleanse.reasons import REASONS
-from rollout.cleanse.rules import FieldPlan, compile_mapping
-from rollout.cleanse.stream import cleansed_chunks
+from rollout.cleanse.rules import FieldPlan
+from rollout.cleanse.words import RowWord
 from rollout.errors import ConfigError, Fatal
 from rollout.mapping.spec import MappingSpec, OnError
 from rollout.mapping.transforms_base import TransformContext
@@ -26,14 +23,23 @@ from rollout.match.parquet import scan, write_parquet
 from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
-from rollout.phases.context import Progress, shown
+from rollout.phases.context import Progress
+from rollout.phases.map_rows import RowMapper
 from rollout.phases.raw import RawStage, referable_rows
 from rollout.phases.references import Resolver, golden_column
 from rollout.phases.stages import StageStore, StageWriter, digest, engine
 from rollout.phases.waves import EntityWaves, count_rows, golden_with_waves, held_back_waves
 from rollout.project.spec import EntitySpec
 
-_STAGES = ("clean", "quarantine", "skipped", "golden", "merges", "waves")
+_STAGES = ("clean", "quarantine", "held", "skipped", "golden", "merges", "waves")
+
+
+class FieldVolume(Frozen):
+    """What became of a field's cells; rows that are blank or left out do not count."""
+
+    filled: int = Field(description="Cells with anything in them.")
+    kept: int = Field(description="Cells that have a value after mapping; defaults and constants among them.")
+    changed: int = Field(description="Of those the ones that read otherwise than before.")
 
 
 class EntityCleansing(Frozen):
@@ -50,9 +56,13 @@ class EntityCleansing(Frozen):
     clusters: int = Field(description="Golden records that more than one row went into.")
     waves: dict[str, int] = Field(description="Source rows by wave, in their order.")
     problems: dict[str, int] = Field(description="Problems by reason code; a row may have several.")
+    volumes: dict[str, FieldVolume] = Field(default_factory=dict, description="By field what became of its cells.")
+    repaired: int = Field(default=0, description="Rows with values that people put right.")
+    left_out: int = Field(default=0, description="Rows that people left out of the quarantine; they are skipped.")
     raw_files: tuple[str, ...]
     clean_file: str
     quarantine_file: str
+    held_file: str = Field(description="What could be read of the rows that did not become clean.")
     skipped_file: str
     golden_file: str
     merges_file: str
@@ -80,6 +90,8 @@ class EntityRules:
     waves: EntityWaves
     digest: str
     chunk_rows: int
+    words: tuple[RowWord, ...] = ()
+    """What people said about rows that were held back."""
     deferred: tuple[str, ...] = ()
     """Reference fields whose parents are cleansed later, or at the same time: see `rollout.phases.deferred`."""
 
@@ -140,13 +152,7 @@ class _Work:
         self.store, self.rules, self.raws, self.parents = store, rules, raws, parents
         self.key, self.progress = key, progress
         self.paths = {kind: store.path(rules.name, kind, key) for kind in _STAGES}
-        self.mapped = store.path(rules.name, "mapped", key) if rules.references else self.paths["clean"]
-        self.rejected = store.path(rules.name, "rejected", key)
-        self.plans = {
-            source.name: compile_mapping(rules.mappings[source.name], rules.spec.fields, rules.contexts[source.name])
-            for source in rules.spec.sources
-        }
-        self.remarks: dict[tuple[str, str, str], Remark] = {}
+        self.mapper = RowMapper(store, rules, raws, key, self.paths["clean"])
         self.golden_file, self.merges_file, self.waves_file = (
             store.relative(self.paths[kind]) for kind in ("golden", "merges", "waves")
         )
@@ -158,9 +164,10 @@ class _Work:
         try:
             with engine(self.store.root) as connection:
                 with self.store.writer(self.paths["quarantine"]) as quarantine:
-                    self._map(quarantine)
+                    self.mapper.map(connection, quarantine, self.paths["skipped"], self.progress)
                     if self.rules.references:
                         self._resolve(connection, quarantine)
+                self.mapper.write_held(connection, self.paths["held"])
                 matched = match_exact(
                     connection,
                     self.paths["clean"],
@@ -178,8 +185,7 @@ class _Work:
                 held, problems = _count_problems(connection, self.paths["quarantine"])
                 waves = count_rows(connection, self.store.root, self, list(self.raws.values()), self.rules.waves)
         finally:
-            for path in {self.mapped, self.rejected} - {self.paths["clean"]}:
-                path.unlink(missing_ok=True)
+            self.mapper.discard()
         raws = [self.raws[source.name] for source in spec.sources]
         return EntityCleansing(
             entity=self.rules.name,
@@ -193,61 +199,24 @@ class _Work:
             clusters=matched.clusters,
             waves=waves,
             problems=dict(sorted(sum((Counter({code: rows}) for _, code, rows, _ in problems), Counter()).items())),
+            volumes={name: FieldVolume(**vars(volume)) for name, volume in self.mapper.volumes.items()},
+            repaired=sum(held.repaired for held in self.mapper.held.values()),
+            left_out=sum(held.left_out for held in self.mapper.held.values()),
             raw_files=tuple(raw.file for raw in raws),
             findings=(
                 *(finding for raw in raws for finding in raw.findings),
+                *self.mapper.findings(),
                 *self._findings(problems),
                 *matched.findings,
             ),
             clean_file=self.store.relative(self.paths["clean"]),
             quarantine_file=self.store.relative(self.paths["quarantine"]),
+            held_file=self.store.relative(self.paths["held"]),
             skipped_file=self.store.relative(self.paths["skipped"]),
             golden_file=self.golden_file,
             merges_file=self.merges_file,
             waves_file=self.waves_file,
         )
-
-    def _map(self, quarantine: StageWriter) -> None:
-        """Mapping and rules, a chunk at a time; results are written in the order of the rows."""
-        total = sum(raw.rows for raw in self.raws.values())
-        with (
-            self.store.writer(self.mapped) as clean,
-            self.store.writer(self.rejected) as rejected,
-            self.store.writer(self.paths["skipped"]) as skipped,
-            shown(self.progress, f"cleansing {self.rules.name}", total, "rows") as progress,
-        ):
-            quarantine.write(empty_problems())
-            skipped.write(_skipped(pa.array([], pa.string())))
-            for raw in self.raws.values():
-                self._map_unreadable(raw, quarantine)
-            for chunk in self._chunks():
-                clean.write(chunk.clean)
-                rejected.write(chunk.rejected)
-                quarantine.write(chunk.problems)
-                skipped.write(_skipped(chunk.blank))
-                self._add_remarks(chunk.remarks)
-                progress.advance(chunk.clean.num_rows + chunk.rejected.num_rows + len(chunk.blank))
-
-    def _chunks(self) -> Iterator[CleansedChunk]:
-        for source in self.rules.spec.sources:
-            raw = self.raws[source.name]
-            yield from cleansed_chunks(
-                self.store.root / raw.file,
-                self.plans[source.name],
-                self.rules.contexts[source.name],
-                chunk_rows=self.rules.chunk_rows,
-                priority=source.priority,
-                blank_keys=raw.blank_keys > 0,
-                shared=source.repeats == "same",
-            )
-
-    def _map_unreadable(self, raw: RawStage, quarantine: StageWriter) -> None:
-        for batch in pq.ParquetFile(self.store.root / raw.unreadable_file).iter_batches(self.rules.chunk_rows):
-            table = pa.Table.from_batches([batch])
-            codes = pa.repeat(pa.scalar("row_unreadable"), table.num_rows)
-            rows = problem_table(table, None, table["raw"].combine_chunks(), codes)
-            place = rows.column_names.index("message")
-            quarantine.write(rows.set_column(place, "message", pc.coalesce(table["reason"], rows["message"])))
 
     def _resolve(self, connection: duckdb.DuckDBPyConnection, quarantine: StageWriter) -> None:
         """Parents' row keys become golden keys; rows whose parent is not there join the quarantine."""
@@ -256,16 +225,18 @@ class _Work:
             for field, parent in self.rules.references.items()
         }
         dropping = {
-            field: [source for source, plans in self.plans.items() if _drops(plans, field)] for field in parents
+            field: [source for source, plans in self.mapper.plans.items() if _drops(plans, field)] for field in parents
         }
         resolver = Resolver(connection, parents, dropping)
         plain = [name for name in self.rules.spec.fields if name not in parents]
-        resolver.write_resolved(self.mapped, self.paths["clean"], [*plain, *ROW_COLUMNS, "_priority", "_repeats"])
+        resolver.write_resolved(
+            self.mapper.mapped, self.paths["clean"], [*plain, *ROW_COLUMNS, "_priority", "_repeats"]
+        )
         for field in parents:
-            for path in (self.mapped, self.rejected):
+            for path in (self.mapper.mapped, self.mapper.rejected):
                 quarantine.write(resolver.held_back(path, field))
-            self._add_remarks(
-                {(field, code, "dropped"): remark for code, remark in resolver.dropped(self.mapped, field)}
+            self.mapper.add_remarks(
+                {(field, code, "dropped"): remark for code, remark in resolver.dropped(self.mapper.mapped, field)}
             )
 
     def _complete(self, golden: str) -> str:
@@ -282,18 +253,13 @@ class _Work:
             self.store.root,
             {field: self.parents[parent] for field, parent in references.items()},
             held=[self.paths["quarantine"], self.paths["skipped"]],
-            readable=[self.rejected, *([self.mapped] if references else [])],
+            readable=[self.paths["held"]],
         )
         write_parquet(connection, query, self.paths["waves"])
 
-    def _add_remarks(self, remarks: Mapping[tuple[str, str, str], Remark]) -> None:
-        for what, remark in remarks.items():
-            total = self.remarks.setdefault(what, Remark(0, remark.first))
-            total.rows += remark.rows
-
     def _findings(self, problems: list[tuple[str | None, str, int, str]]) -> Iterator[Finding]:
         held = [(field, code, "quarantined", rows, first) for field, code, rows, first in problems]
-        noted = [(*what, remark.rows, remark.first) for what, remark in sorted(self.remarks.items())]
+        noted = [(*what, remark.rows, remark.first) for what, remark in sorted(self.mapper.remarks.items())]
         for field, code, done, rows, first in (*held, *noted):
             yield Finding(
                 id=f"cleanse.{code}",
@@ -339,10 +305,6 @@ def _drops(plans: tuple[FieldPlan, ...], field: str) -> bool:
         plan.name == field and plan.rule is not None and plan.rule.on_error is OnError.NULL and not plan.spec.required
         for plan in plans
     )
-
-
-def _skipped(keys: Any) -> Any:
-    return pa.table({"_source_key": keys, "reason_code": pa.repeat(pa.scalar("row_blank"), len(keys))})
 
 
 def _rows(path: Path) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
+from rollout.cleanse.words import RowWord
+from rollout.journal import dormant, source_decisions
 from rollout.journal.apart import apart
 from rollout.journal.crypto import canonical_json
+from rollout.journal.source_decisions import SourceDecision
 from rollout.journal.store import Journal
 
 
@@ -17,6 +20,11 @@ class Said:
     apart: tuple[str, ...] = ()
     """Source keys of rows that a person made records of their own (`rollout unmerge`)."""
 
+    rows: tuple[RowWord, ...] = ()
+    """What was said about rows that were held back (`rollout quarantine import`)."""
+    dormant: tuple[tuple[str, str], ...] = ()
+    """Golden key, or `*` for all others, and what becomes of the dormant record (`rollout dormant decide`)."""
+
     def __bool__(self) -> bool:
         return self != Said()
 
@@ -25,6 +33,11 @@ class Said:
         """A hash of all of it; "" where nobody said anything."""
         return hashlib.sha256(canonical_json(asdict(self))).hexdigest() if self else ""
 
+    @property
+    def about_rows(self) -> Said:
+        """Without what decides about records once all of them are there."""
+        return replace(self, dormant=())
+
 
 NOTHING_SAID = Said()
 
@@ -32,4 +45,18 @@ NOTHING_SAID = Said()
 def said(journal: Journal, entity: str) -> Said:
     """What people said about an entity's rows until now."""
     with journal.transaction() as connection:
-        return Said(apart=apart(connection, journal.project_id, entity))
+        decisions = source_decisions.newest(connection, journal.project_id, entity, open_sealer=journal.sealer)
+        return Said(
+            apart=apart(connection, journal.project_id, entity),
+            rows=tuple(_word(decision) for decision in decisions.values()),
+            dormant=tuple(dormant.newest(connection, journal.project_id, entity).items()),
+        )
+
+
+def _word(decision: SourceDecision) -> RowWord:
+    return RowWord(
+        decision.source_key,
+        decision.row_hash,
+        fields=tuple(sorted(decision.values.items())),
+        left_out=decision.action == "leave_out",
+    )

@@ -41,6 +41,8 @@ _COMPUTING = (
     "phases/raw.py",
     "phases/cleanse.py",
     "phases/cleansing.py",
+    "phases/map_rows.py",
+    "phases/worded.py",
     "phases/references.py",
     "phases/waves.py",
 )

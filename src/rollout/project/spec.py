@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
+from rollout.cleanse.spec import RowRule
 from rollout.mapping.spec import SourceSpec
 from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
@@ -110,6 +111,9 @@ class EntitySpec(Frozen):
     )
 
     number: NumberSpec | None = Field(default=None, description="The record's own number in the target.")
+    rules: tuple[RowRule, ...] = Field(
+        default=(), description="Over the cleansed values of a whole row, such as: an end is not before its start."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
