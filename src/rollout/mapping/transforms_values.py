@@ -34,6 +34,7 @@ _YEAR_FIRST = re.compile(
 _COMPACT = re.compile(rf"(?P<y>\d{{4}})(?P<m>\d{{2}})(?P<d>\d{{2}}){_TIME}")
 _YEAR_LAST = re.compile(rf"(?P<a>\d{{1,2}})(?P<sep>[-/.])(?P<b>\d{{1,2}})(?P=sep)(?P<y>\d{{4}}){_TIME}")
 _SHORT_YEAR = re.compile(rf"\d{{1,2}}([-/.])\d{{1,2}}\1\d{{1,2}}{_TIME}")
+_SIGN = re.compile(r"[-/.]")
 _SERIAL = re.compile(r"(\d{5})(?:\.(\d+))?")
 
 
@@ -145,8 +146,11 @@ def _moment(cell: str, formats: tuple[str, ...], confirmed: str | None) -> tuple
     text = cell.replace("\n", " ")
     if formats:
         return _declared(text, (*formats, "%Y-%m-%d"))
-    if confirmed not in (None, MIXED):
-        moment, _ = _declared(text, (confirmed, f"{confirmed} %H:%M", f"{confirmed} %H:%M:%S"))
+    if confirmed is not None and confirmed != MIXED:
+        # What was confirmed is the order of day, month and year; the sign between them may change.
+        sign = _SIGN.search(text)
+        pattern = _SIGN.sub(sign[0], confirmed) if sign else confirmed
+        moment, _ = _declared(text, (pattern, f"{pattern} %H:%M", f"{pattern} %H:%M:%S"))
         if moment is not None:
             return moment, None
         if _YEAR_LAST.fullmatch(text) or _SHORT_YEAR.fullmatch(text):

@@ -19,7 +19,9 @@ from rollout.phases.compare_plans import PlanComparison, compare_with_trial
 from rollout.phases.context import PhaseContext, TargetConnector
 from rollout.phases.drift import plan_inputs
 from rollout.phases.leases import working_on
+from rollout.phases.map_ready import refuse_open_mapping
 from rollout.phases.nothing_new import nothing_new
+from rollout.phases.numbers import unnumbered
 from rollout.phases.pace import few_collections
 from rollout.phases.plan_file import PlanFile
 from rollout.phases.plan_tally import EntityPlan
@@ -122,8 +124,8 @@ def plan_wave(
         make_planner: Makes what decides about the records.
 
     Raises:
-        ApprovalError: It is a later wave, and nobody said go to the pilot; or the target that must be loaded before
-            this one does not hold the wave.
+        ApprovalError: It is a later wave, and nobody said go to the pilot; the target that must be loaded before this
+            one does not hold the wave; or people must complete the owner map or confirm a date format first.
         ConfigError: Nothing was cleansed, or sources or rules changed since.
         Retryable: The target or the database cannot be reached.
     """
@@ -131,9 +133,11 @@ def plan_wave(
     require(context, "plan", wave)
     inputs = plan_inputs(context, target_name, target, wave)
     _refuse_stale_cleansing(context, inputs)
+    refuse_open_mapping(context)
     if kind in COVERING:  # a retry finishes what was let through
         refuse_before_other(context, target_name, wave, inputs)
     with context.journal.running("plan", wave=wave) as run:
+        context.journal.add_findings(run.run_id, list(unnumbered(context)))
         draft = _Draft(wave, kind, scope or {}, make_planner)
         summary = _make_plan(context, inputs, draft, lease)
         if kind in COVERING and summary.is_kept:

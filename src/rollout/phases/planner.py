@@ -23,6 +23,7 @@ from rollout.model.target import TargetRecord
 from rollout.phases.adoption import AdoptionFinder
 from rollout.phases.context import PhaseContext, TargetConnector, shown
 from rollout.phases.golden import GoldenRecord, golden_paths, read_golden
+from rollout.phases.numbers import Numbers
 from rollout.phases.pace import calls_at_once
 from rollout.phases.plan_tally import EntityPlan, Tally
 from rollout.phases.plan_writer import PlanWriter
@@ -72,6 +73,7 @@ class Planner:
         self._entities = context.project.spec.entities
         self._repairs = Repairs(context, target_name)
         self._standing = Standing(context, self._repairs)
+        self._numbers = Numbers(context)
         self._adopted: dict[Reference, str] = {}
         """Target ids of the records that this plan adopts: children are compared with them."""
         self._waits: Counter[str] = Counter()
@@ -151,6 +153,7 @@ class Planner:
                 planned.append(row)
             else:
                 to_compare.append(record)
+        to_compare = list(self._numbers.given(entity, to_compare, keys))
         references = self._references(entity, to_compare)
         known = self._known(entity, [keys[record.golden_key] for record in to_compare], references)
         self._waits[entity] += self._waiting(entity, to_compare, references, known.parent_ids)

@@ -16,6 +16,7 @@ from rollout.load.plan import PlannedRow
 from rollout.model.choice import GIVING_UP
 from rollout.phases.context import PhaseContext
 from rollout.phases.golden import GoldenRecord
+from rollout.phases.numbers import with_numbers
 
 
 class Repairs:
@@ -27,6 +28,7 @@ class Repairs:
     """
 
     def __init__(self, context: PhaseContext, target_name: str | None = None) -> None:
+        self._context = context
         self._journal = context.journal
         self._target = target_name if target_name is not None else context.target("plan")[0]
         self._sealers: dict[str, Sealer] = {}
@@ -68,10 +70,11 @@ class Repairs:
         return self._decisions[entity]
 
     def golden_path(self, entity: str, golden: Path) -> Path:
-        """A golden stage with the values that people put right: the stage itself, or a copy beside it."""
-        if not any(decision.repairs for decision in self.of(entity).values()):
+        """A golden stage with the values that people put right, and numbers: the stage itself, or a copy beside it."""
+        is_numbered = self._context.project.spec.entities[entity].number is not None
+        if not is_numbered and not any(decision.repairs for decision in self.of(entity).values()):
             return golden
-        table = pq.read_table(golden)
+        table = with_numbers(self._context, entity, pq.read_table(golden))
         by_key = self.about(entity, table["_golden_key"].to_pylist())
         repaired = {key: decision for key, decision in by_key.items() if decision.repairs}
         places = {key: at for at, key in enumerate(table["_golden_key"].to_pylist()) if key in repaired}
