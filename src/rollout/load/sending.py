@@ -22,15 +22,12 @@ from rollout.load.isolation import Isolation, batches_of_resent, halves, verdict
 from rollout.load.looking import Looker
 from rollout.load.machine import DONE, Decision, RowState
 from rollout.load.preparing import Preparer
-from rollout.load.remembering import after_image, base_entries, forgets
-from rollout.load.work import LoadScope, Round, Work, image_place, split_answers
-from rollout.model import masking
+from rollout.load.scribe import Scribe
+from rollout.load.work import LoadScope, Round, Work, split_answers
 from rollout.model.target import RowResult, RowStatus, TargetRecord, WriteRow
 
 BACKOFF_S = (0.2, 1.0, 3.0, 10.0, 30.0)
 """Pauses between attempts when the target does not name one."""
-MAX_MESSAGE = 500
-"""Characters of a target's message that are kept."""
 
 
 class _Call(NamedTuple):
@@ -67,6 +64,7 @@ class Sender:
         self._scope = scope
         self._looker = Looker(scope)
         self._preparer = Preparer(scope)
+        self._scribe = Scribe(scope)
         self._answered: deque[_Answered] = deque()
         """To be closed along with the next intents."""
         self.exposure = Exposure()
@@ -160,11 +158,9 @@ class Sender:
         if works:
             scope.throttle.wait()
             scope.lease.check(call_timeout_s=scope.target.capabilities.call_timeout_s)
-        for work in works:
-            if work.record is not None:
-                work.before_image = scope.sealer.seal(work.record.values, self._place(work, "before"))
+        self._scribe.note_before(works)
         intents = [Intent(work.key, work.attempt, work.before_image) for work in works]
-        outcomes = [self._outcome(work, decision) for work, decision in decided]
+        outcomes = self._scribe.outcomes(decided)
         try:
             answered = self._answered.popleft()
         except IndexError:
@@ -333,8 +329,9 @@ class Sender:
         """
         scope = self._scope
         states = [decision.state for _, decision in round_.decided if decision.state]
-        outcomes = [self._outcome(work, decision) for work, decision in round_.decided]
-        outcomes += [self._outcome(work, Decision(RowState.RETRIED)) for work in round_.send]
+        outcomes = self._scribe.outcomes(
+            [*round_.decided, *((work, Decision(RowState.RETRIED)) for work in round_.send)]
+        )
         if may_wait and batch is not None and not round_.send and DONE.issuperset(states):
             self._answered.append(_Answered(batch, outcomes))
             return states
@@ -360,35 +357,3 @@ class Sender:
         gone = [outcome.migration_key for outcome in outcomes if outcome.is_forgotten]
         if gone:
             forget_records(connection, scope.journal.project_id, scope.plan.target, scope.entity, gone)
-
-    def _outcome(self, work: Work, decision: Decision) -> Outcome:
-        assert decision.state is not None
-        scope = self._scope
-        stored = after_image(work, decision, scope.own_login)
-        return Outcome(
-            work.key,
-            # A row that waits has had no attempt; where one was made, its line says so.
-            0 if decision.state is RowState.WAITING and work.sent_s is None else work.attempt,
-            decision.state.value,
-            work.digest,
-            work.before_image,
-            scope.sealer.seal(stored, self._place(work, "after")) if stored is not None else None,
-            decision.target_id,
-            decision.reason_code,
-            _tidy(decision.message, work) or None,
-            base_entries(work, decision, scope.fields, scope.fingerprint(work.key)),
-            forgets(work, decision),
-        )
-
-    def _place(self, work: Work, kind: str) -> str:
-        scope = self._scope
-        return image_place(scope.plan.plan_id, scope.entity, work.key, work.attempt, kind, step=scope.states.step)
-
-
-def _tidy(message: str, work: Work) -> str:
-    """A target's message without the row's own values, which may be personal, and without what a database refuses."""
-    if not message:
-        return ""
-    for value in sorted({value for value in work.new.values() if value and len(value) > 1}, key=len, reverse=True):
-        message = message.replace(value, "…")
-    return masking.mask_text(message.replace("\x00", ""))[:MAX_MESSAGE]

@@ -36,20 +36,27 @@ class PlanWriter:
         """Add the next rows of an entity, in order."""
         first = self._ordinals[entity]
         self._ordinals[entity] += len(planned)
-        stored = [self._sealed(ordinal, entity, row) for ordinal, row in enumerate(planned, first)]
+        stored = self._sealed(entity, planned, first)
         with self._journal.transaction() as connection:
             Plans(self._journal.project_id).add_rows(connection, self._plan_id, entity, stored)
         self._hash.add(entity, [row.identity for row in stored])
         self._file.add(entity, planned)
 
-    def _sealed(self, ordinal: int, entity: str, row: PlannedRow) -> StoredRow:
-        payload = canonical_json(row.payload())
-        return StoredRow(
-            ordinal,
-            row.migration_key,
-            row.golden_key,
-            row.action.value,
-            row.reason_code,
-            self._sealer.digest(payload),
-            self._sealer.seal_json(payload, row_place(self._plan_id, entity, row.migration_key)),
-        )
+    def _sealed(self, entity: str, planned: Sequence[PlannedRow], first: int) -> list[StoredRow]:
+        digest = self._sealer.digest
+        payloads = [canonical_json(row.payload()) for row in planned]
+        places = [row_place(self._plan_id, entity, row.migration_key) for row in planned]
+        return [
+            StoredRow(
+                ordinal,
+                row.migration_key,
+                row.golden_key,
+                row.action.value,
+                row.reason_code,
+                digest(payload),
+                sealed,
+            )
+            for ordinal, (row, payload, sealed) in enumerate(
+                zip(planned, payloads, self._sealer.seal_all(payloads, places), strict=True), first
+            )
+        ]
