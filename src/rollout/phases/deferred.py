@@ -12,7 +12,8 @@ import duckdb
 from rollout.cleanse.reasons import REASONS
 from rollout.match.parquet import quoted, scan, write_parquet
 from rollout.model.finding import Finding, Level
-from rollout.phases.cleansing import EntityCleansing, parent_query
+from rollout.phases.cleansed import EntityCleansing
+from rollout.phases.cleansing import parent_query
 from rollout.phases.raw import RawStage
 from rollout.phases.stages import StageStore, digest, engine
 
@@ -56,7 +57,7 @@ def _resolved(golden: str, fields: Sequence[str]) -> str:
     keys = ", ".join(
         f"CASE WHEN p{at}.held = 0 THEN p{at}.golden END AS {quoted(field)}" for at, field in enumerate(fields)
     )
-    return f"SELECT g.* REPLACE ({keys}) FROM {golden} AS g {joins}"  # noqa: S608
+    return f"SELECT g.* EXCLUDE (file_row_number) REPLACE ({keys}) FROM {golden} AS g {joins}"  # noqa: S608
 
 
 def _told(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -59,6 +60,9 @@ class DormantSpec(Frozen):
     """Which records of an entity count as dormant, and what may become of them."""
 
     after_years: float = Field(default=3, gt=0, description="Years without any activity.")
+    as_of: date | None = Field(
+        default=None, description="The day from which the years count back. Default: that of the cleansing."
+    )
     activity: tuple[Activity, ...] = Field(default=(), description="Orders, tickets, follow-ups: any of them counts.")
     dates: tuple[str, ...] = Field(
         default=(), description="Date fields of the record itself that count as activity, such as its last follow-up."

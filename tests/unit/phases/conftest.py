@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,10 @@ import pytest
 from rollout.connectors.files import FilesConnector
 from rollout.mapping.spec import SourceSpec
 from rollout.phases.cleanse import cleanse_entities
-from rollout.phases.cleansing import EntityCleansing
+from rollout.phases.cleansed import EntityCleansing
 from rollout.phases.context import Silent
 from rollout.phases.raw import RawStage, read_raw
+from rollout.phases.said import Said
 from rollout.phases.stages import StageStore
 from rollout.project.loader import load_project
 
@@ -100,9 +103,11 @@ class Small:
         spec = load_project(self.root / "rollout.yaml", environ={}).spec.entities[entity].sources[source]
         return self._read_source(entity, spec)
 
-    def cleanse(self) -> dict[str, EntityCleansing]:
+    def cleanse(self, decided: Mapping[str, Said] | None = None) -> dict[str, EntityCleansing]:
         project = load_project(self.root / "rollout.yaml", environ={})
-        return cleanse_entities(self.store, project, self._read_source, Silent(), decided={})
+        return cleanse_entities(
+            self.store, project, self._read_source, Silent(), decided=decided or {}, today=date(2026, 7, 1)
+        )
 
     def _read_source(self, entity: str, source: SourceSpec) -> RawStage:
         files = FilesConnector(name="legacy", options={"root": "legacy"}, base_dir=self.root)
