@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from zoneinfo import ZoneInfo
 
 from pydantic import computed_field
 
@@ -14,9 +16,11 @@ from rollout.mapping.transforms_base import TransformContext
 from rollout.match.parquet import scan
 from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
-from rollout.phases.cleansing import EntityCleansing, EntityRules, cleanse_entity
+from rollout.phases.cleansed import EntityCleansing
+from rollout.phases.cleansing import EntityRules, cleanse_entity
 from rollout.phases.context import PhaseContext, Progress
 from rollout.phases.deferred import resolve_deferred
+from rollout.phases.dormant import settle_dormant
 from rollout.phases.drift import source_inputs
 from rollout.phases.leases import PREPARE
 from rollout.phases.maps import read_code_map, read_map
@@ -56,6 +60,7 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
             lambda entity, source: read_source(context, entity, source),
             context.progress,
             decided=decided,
+            today=context.clock().astimezone(ZoneInfo(project.spec.project.time_zone)).date(),
         )
         for ordinal, (entity, result) in enumerate(done.items()):
             rows = ledger_rows(store, result)
@@ -74,6 +79,7 @@ def cleanse_entities(
     progress: Progress,
     *,
     decided: Mapping[str, Said],
+    today: date,
 ) -> dict[str, EntityCleansing]:
     """Read, cleanse and match every entity; what became of them, parents first.
 
@@ -83,6 +89,7 @@ def cleanse_entities(
         read: Reads one source of an entity.
         progress: Shows rows.
         decided: By entity what people said about its rows.
+        today: In the project's time zone: dormancy counts back from it.
 
     Raises:
         ConfigError: The sources or mappings cannot be used as declared.
@@ -101,7 +108,8 @@ def cleanse_entities(
         if later:
             parents = {field: (plain[parent], raws[parent]) for field, parent in later.items()}
             done[entity] = resolve_deferred(store, result, parents)
-    return done
+    choices = {name: found.dormant for name, found in decided.items()}
+    return settle_dormant(store, project.spec, done, raws, choices, today)
 
 
 def entity_rules(project: Project, entity: str, decided: Said = NOTHING_SAID) -> EntityRules:
@@ -121,6 +129,7 @@ def entity_rules(project: Project, entity: str, decided: Said = NOTHING_SAID) ->
         waves=EntityWaves.of(project.spec.waves, entity),
         digest=digest(code_version(), project.rules_digest(entity), decided.about_rows.digest),
         words=decided.rows,
+        pairs=decided.pairs,
         chunk_rows=project.spec.cleanse.chunk_rows,
         deferred=project.spec.deferred(entity),
     )

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
-from pydantic import Field
 
 from rollout.cleanse.chunk import ROW_COLUMNS
 from rollout.cleanse.reasons import REASONS
@@ -18,62 +17,20 @@ from rollout.cleanse.words import RowWord
 from rollout.errors import ConfigError, Fatal
 from rollout.mapping.spec import MappingSpec, OnError
 from rollout.mapping.transforms_base import TransformContext
-from rollout.match.exact import match_exact
 from rollout.match.parquet import scan, write_parquet
 from rollout.match.spec import MatchSpec
-from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
+from rollout.phases.cleansed import EntityCleansing, FieldVolume
 from rollout.phases.context import Progress
 from rollout.phases.map_rows import RowMapper
+from rollout.phases.matching import match_entity
 from rollout.phases.raw import RawStage, referable_rows
-from rollout.phases.references import Resolver, golden_column
+from rollout.phases.references import Resolver
 from rollout.phases.stages import StageStore, StageWriter, digest, engine
 from rollout.phases.waves import EntityWaves, count_rows, golden_with_waves, held_back_waves
 from rollout.project.spec import EntitySpec
 
-_STAGES = ("clean", "quarantine", "held", "skipped", "golden", "merges", "waves")
-
-
-class FieldVolume(Frozen):
-    """What became of a field's cells; rows that are blank or left out do not count."""
-
-    filled: int = Field(description="Cells with anything in them.")
-    kept: int = Field(description="Cells that have a value after mapping; defaults and constants among them.")
-    changed: int = Field(description="Of those the ones that read otherwise than before.")
-
-
-class EntityCleansing(Frozen):
-    """What cleansing made of an entity. File names are relative to the workspace's stages."""
-
-    entity: str
-    key: str = Field(description="Hash of inputs, rules and code.")
-    source: int = Field(description="Rows of all sources, as counted when they were read.")
-    clean: int
-    golden: int
-    merged: int
-    quarantined: int
-    skipped: int
-    clusters: int = Field(description="Golden records that more than one row went into.")
-    waves: dict[str, int] = Field(description="Source rows by wave, in their order.")
-    problems: dict[str, int] = Field(description="Problems by reason code; a row may have several.")
-    volumes: dict[str, FieldVolume] = Field(default_factory=dict, description="By field what became of its cells.")
-    repaired: int = Field(default=0, description="Rows with values that people put right.")
-    left_out: int = Field(default=0, description="Rows that people left out of the quarantine; they are skipped.")
-    raw_files: tuple[str, ...]
-    clean_file: str
-    quarantine_file: str
-    held_file: str = Field(description="What could be read of the rows that did not become clean.")
-    skipped_file: str
-    golden_file: str
-    merges_file: str
-    waves_file: str = Field(description="The waves of rows in quarantine and of skipped ones.")
-    findings: tuple[Finding, ...]
-
-    @property
-    def accounted(self) -> bool:
-        """Whether every source row is in exactly one place."""
-        placed = self.golden + self.merged + self.quarantined + self.skipped
-        return self.source == placed == sum(self.waves.values())
+_STAGES = ("clean", "quarantine", "held", "skipped", "golden", "merges", "review", "waves")
 
 
 @dataclass(frozen=True)
@@ -92,6 +49,8 @@ class EntityRules:
     chunk_rows: int
     words: tuple[RowWord, ...] = ()
     """What people said about rows that were held back."""
+    pairs: tuple[tuple[str, str, str], ...] = ()
+    """What people said about pairs of rows: source key, source key, `same` or `different`."""
     deferred: tuple[str, ...] = ()
     """Reference fields whose parents are cleansed later, or at the same time: see `rollout.phases.deferred`."""
 
@@ -168,19 +127,7 @@ class _Work:
                     if self.rules.references:
                         self._resolve(connection, quarantine)
                 self.mapper.write_held(connection, self.paths["held"])
-                matched = match_exact(
-                    connection,
-                    self.paths["clean"],
-                    golden=self.paths["golden"],
-                    merges=self.paths["merges"],
-                    fields={
-                        name: golden_column(name) if name in self.rules.references else name for name in spec.fields
-                    },
-                    spec=self.rules.match,
-                    context=next(iter(self.rules.contexts.values())),
-                    where=self.rules.name,
-                    complete=self._complete,
-                )
+                matched = match_entity(connection, self.rules, self.paths, self._complete)
                 self._place(connection)
                 held, problems = _count_problems(connection, self.paths["quarantine"])
                 waves = count_rows(connection, self.store.root, self, list(self.raws.values()), self.rules.waves)
@@ -197,6 +144,7 @@ class _Work:
             quarantined=held,
             skipped=_rows(self.paths["skipped"]),
             clusters=matched.clusters,
+            review=matched.review,
             waves=waves,
             problems=dict(sorted(sum((Counter({code: rows}) for _, code, rows, _ in problems), Counter()).items())),
             volumes={name: FieldVolume(**vars(volume)) for name, volume in self.mapper.volumes.items()},
@@ -215,6 +163,7 @@ class _Work:
             skipped_file=self.store.relative(self.paths["skipped"]),
             golden_file=self.golden_file,
             merges_file=self.merges_file,
+            review_file=self.store.relative(self.paths["review"]),
             waves_file=self.waves_file,
         )
 

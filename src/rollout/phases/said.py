@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass, replace
 
 from rollout.cleanse.words import RowWord
-from rollout.journal import dormant, source_decisions
+from rollout.journal import dormant, pair_decisions, source_decisions
 from rollout.journal.apart import apart
 from rollout.journal.crypto import canonical_json
 from rollout.journal.source_decisions import SourceDecision
@@ -24,6 +24,9 @@ class Said:
     """What was said about rows that were held back (`rollout quarantine import`)."""
     dormant: tuple[tuple[str, str], ...] = ()
     """Golden key, or `*` for all others, and what becomes of the dormant record (`rollout dormant decide`)."""
+
+    pairs: tuple[tuple[str, str, str], ...] = ()
+    """Source key, source key, and whether they are the `same` record or `different` ones (`rollout review import`)."""
 
     def __bool__(self) -> bool:
         return self != Said()
@@ -46,9 +49,11 @@ def said(journal: Journal, entity: str) -> Said:
     """What people said about an entity's rows until now."""
     with journal.transaction() as connection:
         decisions = source_decisions.newest(connection, journal.project_id, entity, open_sealer=journal.sealer)
+        pairs = pair_decisions.newest(connection, journal.project_id, entity)
         return Said(
             apart=apart(connection, journal.project_id, entity),
             rows=tuple(_word(decision) for decision in decisions.values()),
+            pairs=tuple((*pair,) for pair in pair_decisions.about_rows(pairs)),
             dormant=tuple(dormant.newest(connection, journal.project_id, entity).items()),
         )
 

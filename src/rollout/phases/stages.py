@@ -41,8 +41,12 @@ _COMPUTING = (
     "phases/raw.py",
     "phases/cleanse.py",
     "phases/cleansing.py",
+    "phases/matching.py",
     "phases/map_rows.py",
     "phases/worded.py",
+    "phases/deferred.py",
+    "phases/dormant.py",
+    "assess/dormancy.py",
     "phases/references.py",
     "phases/waves.py",
 )

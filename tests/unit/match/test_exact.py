@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from rollout.mapping.transforms_base import TransformContext
 from rollout.match.components import components
-from rollout.match.exact import match_exact
+from rollout.match.matcher import MatchFiles, Matching, match_rows
 from rollout.match.spec import MatchKey, MatchSpec
 
 KEYS = (
@@ -31,14 +31,14 @@ def match(tmp_path):
         types = [pa.string()] * 4 + [pa.int64()]
         arrays = [pa.array([row[at] for row in rows], kind) for at, kind in enumerate(types)]
         pq.write_table(pa.table(arrays, names=columns), tmp_path / "clean.parquet")
-        result = match_exact(
+        result = match_rows(
             connection,
-            tmp_path / "clean.parquet",
-            golden=tmp_path / "golden.parquet",
-            merges=tmp_path / "merges.parquet",
-            fields={name: name for name in ("name", "uscc", "phone")},
-            spec=MatchSpec(**{"keys": KEYS, **spec}),
-            context=TransformContext(),
+            MatchFiles(*(tmp_path / f"{kind}.parquet" for kind in ("clean", "golden", "merges", "review"))),
+            Matching(
+                fields={name: name for name in ("name", "uscc", "phone")},
+                spec=MatchSpec(**{"keys": KEYS, **spec}),
+                context=TransformContext(),
+            ),
         )
         golden = {row["_golden_key"]: row for row in pq.read_table(tmp_path / "golden.parquet").to_pylist()}
         merges = {
@@ -137,11 +137,15 @@ def test_nothing_vanishes_and_merges_point_to_golden_records(tmp_path_factory, r
         types = [pa.string()] * 4 + [pa.int64()]
         arrays = [pa.array([row[at] for row in keyed], kind) for at, kind in enumerate(types)]
         pq.write_table(pa.table(arrays, names=columns), folder / "clean.parquet")
-        result = match_exact(
-            connection, folder / "clean.parquet", golden=folder / "g", merges=folder / "m",
-            fields={name: name for name in ("name", "uscc", "phone")},
-            spec=MatchSpec(keys=KEYS, max_cluster_rows=largest), context=TransformContext(),
-        )  # fmt: skip
+        result = match_rows(
+            connection,
+            MatchFiles(folder / "clean.parquet", folder / "g", folder / "m", folder / "r"),
+            Matching(
+                fields={name: name for name in ("name", "uscc", "phone")},
+                spec=MatchSpec(keys=KEYS, max_cluster_rows=largest),
+                context=TransformContext(),
+            ),
+        )
     golden = pq.read_table(folder / "g").to_pylist()
     merges = pq.read_table(folder / "m").to_pylist()
     kept = [row["_golden_key"] for row in golden]
