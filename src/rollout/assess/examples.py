@@ -9,8 +9,15 @@ from rollout.model import masking
 from rollout.model.entity import FieldSpec, FieldType
 
 
-def masker(spec: FieldSpec | None) -> Callable[[str], str]:
-    """How examples of a field are masked, personal or not: a column may hold anything, whatever it is mapped to."""
+def masker(spec: FieldSpec | None, *, people: bool = False) -> Callable[[str], str]:
+    """How examples of a field are masked, personal or not: a column may hold anything, whatever it is mapped to.
+
+    Args:
+        spec: The field; None: the column is not mapped.
+        people: Whether it names colleagues, such as a salesperson.
+    """
+    if people:
+        return masking.mask_name
     if spec is None:
         return masking.mask_generic
     match spec.type:

@@ -22,6 +22,8 @@ class Judgement:
     """With a text longer than the field."""
     invalid: Counter[str] = field(default_factory=Counter)
     """With a value that the mapping cannot use for any other reason, held back or dropped."""
+    codes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """By field ("" for a rule over several), reason code and what was done: every rule that a row breaks."""
     ready: int = 0
     """Rows that cleansing lets through; references are judged elsewhere."""
 
@@ -32,11 +34,14 @@ def judged(chunks: Iterable[CleansedChunk]) -> Judgement:
     for chunk in chunks:
         found.ready += chunk.clean.num_rows
         for (name, code, done), remark in chunk.remarks.items():
+            found.codes[name, code, done] += remark.rows
             if done != "kept":
                 _count(found, name, code, remark.rows)
         counted = chunk.problems.group_by(["field", "reason_code"]).aggregate([([], "count_all")])
         for row in counted.to_pylist():
-            _count(found, row["field"], row["reason_code"], row["count_all"])
+            name = row["field"] or ""
+            found.codes[name, row["reason_code"], "quarantined"] += row["count_all"]
+            _count(found, name, row["reason_code"], row["count_all"])
     return found
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from rollout.assess.entity_model import EntityFigures
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldType
 from rollout.model.finding import Finding
@@ -36,9 +37,17 @@ class FormatShare(Frozen):
 
 
 class ValueCount(Frozen):
-    """A value of a column with a pick-list, and its rows (all rows, not sampled)."""
+    """A value of a column and the rows that have it."""
 
     value: str
+    rows: int
+
+
+class Violation(Frozen):
+    """A rule that values of a field break: the reason code, how many rows, and what becomes of them."""
+
+    code: str
+    done: str = Field(description="quarantined, dropped or defaulted; kept: put right, the value stays.")
     rows: int
 
 
@@ -66,7 +75,13 @@ class FieldProfile(Frozen):
     formats: tuple[FormatShare, ...] = ()
     more_formats: int = Field(default=0, description="Pattern classes beyond those listed.")
     sampled: int = Field(default=0, description="Filled rows on which the format shares rest.")
-    values: tuple[ValueCount, ...] = ()
+    values: tuple[ValueCount, ...] = Field(default=(), description="Of a pick-list or yes/no, over all rows.")
+    top: tuple[ValueCount, ...] = Field(
+        default=(), description="Commonest values among the sampled rows; masked but for words that many rows have."
+    )
+    low: str | None = Field(default=None, description="Least number or earliest day that the mapping makes of it.")
+    high: str | None = Field(default=None, description="Greatest number or latest day.")
+    violations: tuple[Violation, ...] = ()
 
     @property
     def fill(self) -> Ratio:
@@ -86,6 +101,7 @@ class ReferenceProfile(Frozen):
     """A column that points to another entity, and how many rows point to no row of it."""
 
     column: str
+    field: str = ""
     entity: str
     rows: int = Field(description="Rows with a value.")
     unknown: int
@@ -123,6 +139,7 @@ class SourceProfile(Frozen):
     repeated_keys: int = Field(default=0, description="Rows whose key an earlier row has.")
     blank_keys: int = Field(default=0, description="Rows without a key.")
     ready: int = Field(default=0, description="Rows that cleansing lets through; references are judged apart.")
+    row_rules: tuple[Violation, ...] = Field(default=(), description="Rules over several fields that rows break.")
 
     @property
     def completeness(self) -> Ratio:
@@ -143,6 +160,12 @@ class SourceProfile(Frozen):
         return Ratio(part=self.rows - self.repeated_keys - self.blank_keys, whole=self.rows)
 
     @property
+    def integrity(self) -> Ratio:
+        """References that lead to a row of all that have a value."""
+        whole = sum(reference.rows for reference in self.references)
+        return Ratio(part=whole - sum(reference.unknown for reference in self.references), whole=whole)
+
+    @property
     def readiness(self) -> Ratio:
         """Rows that could be loaded as they are of all rows."""
         return Ratio(part=self.ready, whole=self.rows)
@@ -155,6 +178,7 @@ class EntityProfile(Frozen):
     label: str
     label_en: str = ""
     sources: tuple[SourceProfile, ...]
+    figures: EntityFigures | None = Field(default=None, description="None: in assessments made before there were any.")
 
     @property
     def rows(self) -> int:

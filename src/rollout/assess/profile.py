@@ -7,8 +7,7 @@ masked; only the values of pick-list and yes/no columns are listed as they are, 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,20 +20,20 @@ from rollout.assess.judge import Judgement
 from rollout.assess.model import (
     FieldProfile,
     FileProfile,
-    FormatShare,
     MissingColumn,
     ReferenceProfile,
     RequiredField,
     SourceProfile,
     ValueCount,
+    Violation,
 )
+from rollout.assess.sample import TOP_VALUES, Sample, listed
 from rollout.mapping.spec import RESERVED_COLUMNS, MappingRule, MappingSpec, SourceSpec
 from rollout.mapping.transforms_text import placeholder_spellings
-from rollout.model import masking
 from rollout.model.entity import FieldSpec, FieldType
 
 FORMAT_ROWS = 40_000
-"""Rows on which pattern shares rest: ±0.5 percentage points with 95 % confidence."""
+"""Rows on which shares of patterns and values rest: ±0.5 percentage points with 95 % confidence."""
 
 DISTINCT_ROWS = 200_000
 """Rows up to which distinct values are counted one by one; above, HyperLogLog estimates them within some percent."""
@@ -42,11 +41,16 @@ DISTINCT_ROWS = 200_000
 _GOLDEN, _SPREAD = 2_654_435_769, 4_294_967_296
 """Golden-ratio hashing: rows are taken evenly, and no period in the data can fall in step with the choice."""
 
-TOP_FORMATS = 8
-TOP_VALUES = 12
-
 _LISTED_TYPES = (FieldType.PICKLIST, FieldType.BOOLEAN)
-_TELLING = re.compile(r"\d{6}|@")
+_WORDS = (FieldType.TEXT, FieldType.INTEGER, FieldType.DECIMAL)
+"""Types whose commonest values are words and round figures that many rows share, unless the field is personal."""
+_RANGED = {
+    FieldType.INTEGER: "try_cast({} AS DOUBLE)",
+    FieldType.DECIMAL: "try_cast({} AS DOUBLE)",
+    FieldType.DATE: "{}",
+    FieldType.DATETIME: "{}",
+}
+"""By type with a range: SQL of what its canonical texts are ordered by."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class SourceInput:
         fields: Fields of the entity by name.
         path: The raw stage, a Parquet file of text columns; those beginning with ``_`` are ours.
         encodings: Encoding by file, as found while reading.
-        parents: Raw stages of every entity that references point to, by entity.
+        mapped: What the mappings make of the entity's rows, a Parquet file of its fields and `_source`.
+        parents: By entity that references may point to: SQL of its rows, whose column `key` is what they hold.
         judgement: What cleansing would make of the rows.
         lacking: The columns that the mapping reads and a file (or sheet) has not, by file.
         unreadable: Rows that could not be read as rows; they are in no stage.
@@ -72,7 +77,8 @@ class SourceInput:
     fields: Mapping[str, FieldSpec]
     path: Path
     encodings: Mapping[str, str]
-    parents: Mapping[str, Sequence[Path]]
+    mapped: Path
+    parents: Mapping[str, str]
     judgement: Judgement
     lacking: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unreadable: int = 0
@@ -127,14 +133,15 @@ class _Profiler:
         """All figures of the source."""
         spec = self.source.spec
         judgement = self.source.judgement
-        counts = self._counts()
-        lacking = {name: self._lacking(name) for name in self.source.mapping.columns}
+        counts = self._counts() | self._ranges()
+        sample = self._sample()
+        lacking = dict.fromkeys(name for columns in self.source.lacking.values() for name in columns)
         return SourceProfile(
             name=spec.name,
             rows=self.rows,
             unreadable=self.source.unreadable,
             files=self._files(),
-            fields=tuple(self._field(column, counts) for column in self.columns),
+            fields=tuple(self._field(column, counts, sample) for column in self.columns),
             required=tuple(
                 RequiredField(
                     field=name,
@@ -146,11 +153,12 @@ class _Profiler:
             ),
             references=self._references(),
             row_key=spec.row_key,
-            missing_columns=tuple(MissingColumn(column=name, files=files) for name, files in lacking.items() if files),
+            missing_columns=tuple(MissingColumn(column=name, files=self._lacking(name)) for name in lacking),
             duplicate_rows=self.rows - self._distinct(),
             repeated_keys=self.source.repeated_keys,
             blank_keys=self.source.blank_keys,
             ready=judgement.ready,
+            row_rules=self._violations(""),
         )
 
     def _lacking(self, column: str) -> tuple[str, ...]:
@@ -174,9 +182,9 @@ class _Profiler:
         ]
         return self._named(f"SELECT {', '.join(wanted)} FROM ({self._cells(columns)})")  # noqa: S608 - names quoted
 
-    def _named(self, sql: str) -> dict[str, Any]:
+    def _named(self, sql: str, parameters: Sequence[object] | None = None) -> dict[str, Any]:
         """The one row of an answer, by column."""
-        answer = self.connection.execute(sql, [str(self.source.path)])
+        answer = self.connection.execute(sql, parameters or [str(self.source.path)])
         names = [column[0] for column in answer.description]
         row = answer.fetchone()
         assert row is not None  # an aggregate without GROUP BY answers one row
@@ -228,40 +236,52 @@ class _Profiler:
         )
 
     def _references(self) -> tuple[ReferenceProfile, ...]:
-        """References whose parent is read in this assessment; a parent's row key is what they hold."""
+        """References as the mapping makes them; a parent's row key is what they hold."""
         found = []
-        for column in self.columns:
-            parent = next((name for rule in column.rules if (name := self._parent(rule))), None)
-            if parent is None or not self.source.parents.get(parent):
+        for rule in self.source.mapping.fields:
+            parent = self._parent(rule)
+            present = [name for name in rule.columns if name in self.by_name]
+            if parent is None or not present or parent not in self.source.parents:
                 continue
-            value = f"f{column.place}"
+            value = f"row.{rules.quoted(rule.target)}"
             rows, unknown = self._row(
-                f"SELECT count(*), count(*) FILTER (NOT EXISTS (SELECT 1 FROM read_parquet(?) AS parent "  # noqa: S608 - names quoted
-                f"WHERE parent._key = {value})) FROM ({self._cells([column])}) WHERE {value} IS NOT NULL",
-                [[str(path) for path in self.source.parents[parent]], str(self.source.path)],
+                f"SELECT count({value}), count({value}) FILTER (NOT EXISTS "  # noqa: S608 - names quoted
+                f"(SELECT 1 FROM ({self.source.parents[parent]}) AS known WHERE known.key = {value})) "
+                "FROM read_parquet(?) AS row WHERE row._source = ?",
+                [str(self.source.mapped), self.source.spec.name],
             )
-            found.append(ReferenceProfile(column=column.name, entity=parent, rows=rows, unknown=unknown))
+            found.append(
+                ReferenceProfile(
+                    column=" / ".join(present), field=rule.target, entity=parent, rows=rows, unknown=unknown
+                )
+            )
         return tuple(found)
 
-    def _formats(self, column: _Column, mask: Callable[[str], str]) -> tuple[list[FormatShare], int, int]:
-        """The commonest pattern classes, how many more there are, and the filled rows they rest on."""
+    def _ranges(self) -> dict[str, str]:
+        """Least and greatest value of the fields that have an order, as `{field}.low` and `{field}.high`."""
+        wanted = []
+        for rule in self.source.mapping.fields:
+            spec = self.source.fields.get(rule.target)
+            if spec is None or spec.type not in _RANGED or not any(name in self.by_name for name in rule.columns):
+                continue
+            value = rules.quoted(rule.target)
+            order = _RANGED[spec.type].format(value)
+            wanted += [
+                f"arg_{least}({value}, {order}) AS {rules.quoted(f'{rule.target}.{name}')}"
+                for least, name in (("min", "low"), ("max", "high"))
+            ]
+        if not wanted:
+            return {}
+        sql = f"SELECT {', '.join(wanted)} FROM read_parquet(?) WHERE _source = ?"  # noqa: S608 - names quoted
+        found = self._named(sql, [str(self.source.mapped), self.source.spec.name])
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _sample(self) -> Sample:
         limit = f"{_SPREAD} * {FORMAT_ROWS} / {self.rows}"
         condition = f"WHERE (line * {_GOLDEN}) % {_SPREAD} < {limit}" if self.rows > FORMAT_ROWS else ""
-        value = f"f{column.place}"
-        found = self.connection.execute(
-            f"SELECT pattern, count(*) AS n, min({value}), count(*) OVER (), sum(count(*)) OVER () "  # noqa: S608 - names quoted
-            f"FROM (SELECT {value}, {rules.pattern(value)} AS pattern "
-            f"FROM ({self._cells([column], condition)}) WHERE {value} IS NOT NULL) "
-            f"GROUP BY pattern ORDER BY n DESC, pattern LIMIT {TOP_FORMATS}",
-            [str(self.source.path)],
-        ).fetchall()
-        if not found:
-            return [], 0, 0
-        shares = [
-            FormatShare(pattern=examples.readable(pattern), rows=n, example=mask(example))
-            for pattern, n, example, *_ in found
-        ]
-        return shares, found[0][3] - len(found), int(found[0][4])
+        values = ", ".join(f"f{column.place}" for column in self.columns) or "1"
+        query = f"SELECT {values} FROM ({self._cells(self.columns, condition)})"  # noqa: S608 - names of our own
+        return Sample(self.connection, query, [str(self.source.path)], [column.place for column in self.columns])
 
     def _values(self, column: _Column) -> tuple[ValueCount, ...]:
         value = f"f{column.place}"
@@ -270,18 +290,18 @@ class _Profiler:
             f"GROUP BY ALL ORDER BY n DESC, {value} LIMIT {TOP_VALUES}",
             [str(self.source.path)],
         ).fetchall()
-        return tuple(
-            ValueCount(value=masking.mask_text(text) if _TELLING.search(text) else text, rows=rows)
-            for text, rows in found
-        )
+        return tuple(ValueCount(value=listed(text), rows=rows) for text, rows in found)
 
     # Putting together
 
-    def _field(self, column: _Column, counts: Mapping[str, Any]) -> FieldProfile:
+    def _field(self, column: _Column, counts: Mapping[str, Any], sample: Sample) -> FieldProfile:
         place, spec = column.place, column.spec
         judged = self._judged(column)
-        formats, more, sampled = self._formats(column, examples.masker(spec))
-        listed = spec is not None and spec.type in _LISTED_TYPES and not spec.personal
+        mask = examples.masker(spec, people=self._names_people(column))
+        formats, more, sampled = sample.formats(place, mask)
+        words = spec is not None and spec.type in _WORDS and not spec.personal and not self._names_people(column)
+        low, high = (counts.get(f"{judged}.{end}") for end in ("low", "high"))
+        is_list = spec is not None and spec.type in _LISTED_TYPES and not spec.personal
         return FieldProfile(
             column=column.name,
             targets=tuple(rule.target for rule in column.rules),
@@ -304,8 +324,25 @@ class _Profiler:
             formats=tuple(formats),
             more_formats=more,
             sampled=sampled,
-            values=self._values(column) if listed else (),
+            values=self._values(column) if is_list else (),
+            top=() if is_list or not column.rules else sample.top(place, mask, words=words),
+            low=mask(low) if low and spec and spec.personal else low,
+            high=mask(high) if high and spec and spec.personal else high,
+            violations=self._violations(judged) if judged else (),
         )
+
+    def _violations(self, name: str) -> tuple[Violation, ...]:
+        """The rules that a field's values break, most rows first."""
+        codes = self.source.judgement.codes
+        found = [(rows, code, done) for (field, code, done), rows in codes.items() if field == name]
+        return tuple(
+            Violation(code=code, done=done, rows=rows)
+            for rows, code, done in sorted(found, key=lambda item: (-item[0], item[1], item[2]))
+        )
+
+    def _names_people(self, column: _Column) -> bool:
+        """Whether a column holds names of colleagues: what the owner map reads."""
+        return any(step.name == "owner" for rule in column.rules for step in rule.transform)
 
     def _column(self, name: str, place: int) -> _Column:
         reading = tuple(rule for rule in self.source.mapping.fields if name in rule.columns)

@@ -30,6 +30,11 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def quoted(name: str) -> str:
+    """A column's name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def one_of(column: str, values: Iterable[str]) -> str:
     """Whether a column's value is in a list; an empty list holds nothing."""
     listed = ", ".join(literal(value) for value in values)

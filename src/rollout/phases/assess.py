@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
 
 import duckdb
 from pydantic import Field
 
 from rollout.assess.findings import by_severity, findings_of
-from rollout.assess.judge import Judgement, judged, present_plans
 from rollout.assess.model import Assessment, EntityProfile
 from rollout.assess.profile import SourceInput, profile_source
-from rollout.cleanse.rules import compile_mapping
-from rollout.cleanse.stream import cleansed_chunks
-from rollout.mapping.spec import SourceSpec
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
-from rollout.phases.cleanse import transform_context
+from rollout.phases.assess_entities import entity_figures
+from rollout.phases.assess_mapped import MappedEntity, map_entity
 from rollout.phases.context import PhaseContext, shown
-from rollout.phases.raw import RawStage, read_source
+from rollout.phases.raw import RawStage, read_source, referable_rows
 from rollout.phases.stages import StageStore, engine
 from rollout.report.assessment import health, render_assessment
 from rollout.report.files import write_document
@@ -71,16 +70,23 @@ def run_assess(context: PhaseContext) -> AssessSummary:
 
 
 def assess(context: PhaseContext, stages: Mapping[str, list[RawStage]], *, run_id: str) -> Assessment:
-    """Profile raw stages, entity by entity in load order; reads nothing but them."""
+    """Profile raw stages, entity by entity in load order, and each entity as a whole; reads nothing but them."""
     spec = context.project.spec
+    root = context.project.workspace.stages
     sources = sum(len(found) for found in stages.values())
+    at = context.clock()
+    today = at.astimezone(ZoneInfo(spec.project.time_zone)).date()
     with (
-        engine(context.project.workspace.stages) as connection,
+        TemporaryDirectory(prefix=".assess-", dir=root) as folder,  # personal data: gone when the assessment is
+        engine(root) as connection,
         shown(context.progress, "profiling", sources, "sources") as progress,
     ):
+        mapped = {name: map_entity(context, name, found, Path(folder)) for name, found in stages.items()}
         entities = []
         for name, found in stages.items():
-            entities.append(_profile(context, connection, name, found, stages))
+            profile = _profile(context, connection, name, stages, mapped[name])
+            figures = entity_figures(context, connection, name, found, mapped, today=today)
+            entities.append(profile.model_copy(update={"figures": figures}))
             progress.advance(len(found))
     read = [finding for found in stages.values() for stage in found for finding in stage.findings]
     profiled = [finding for entity in entities for finding in findings_of(entity)]
@@ -90,7 +96,7 @@ def assess(context: PhaseContext, stages: Mapping[str, list[RawStage]], *, run_i
         company=spec.report.company or spec.project.name,
         company_en=spec.project.name_en,
         run_id=run_id,
-        assessed_at=context.clock(),
+        assessed_at=at,
         time_zone=spec.project.time_zone,
         entities=tuple(entities),
         findings=tuple(by_severity([*profiled, *(item for item in read if item.id not in _PROFILED)])),
@@ -109,13 +115,13 @@ def _profile(
     context: PhaseContext,
     connection: duckdb.DuckDBPyConnection,
     name: str,
-    found: Iterable[RawStage],
     stages: Mapping[str, list[RawStage]],
+    mapped: MappedEntity,
 ) -> EntityProfile:
     spec = context.project.spec
     entity = spec.entities[name]
     store = StageStore(context.project.workspace.stages)
-    parents = {other: [_path(store, stage) for stage in theirs] for other, theirs in stages.items()}
+    parents = {other: referable_rows(store.root, theirs) for other, theirs in stages.items()}
     declared = {source.name: source for source in entity.sources}
     profiles = [
         profile_source(
@@ -126,35 +132,19 @@ def _profile(
                 fields=entity.fields,
                 path=_path(store, stage),
                 encodings=_encodings(stage.findings),
+                mapped=mapped.path,
                 parents=parents,
-                judgement=_judgement(context, name, declared[stage.source], stage),
+                judgement=mapped.judgements[stage.source],
                 lacking=stage.lacking(context.project.mappings[name, stage.source]),
                 unreadable=stage.unreadable,
-                repeated_keys=stage.repeated_keys,
+                repeated_keys=0 if declared[stage.source].repeats == "same" else stage.repeated_keys,
                 blank_keys=stage.blank_keys,
             ),
             spec.cleanse.placeholders,
         )
-        for stage in found
+        for stage in stages[name]
     ]
     return EntityProfile(name=name, label=entity.label, label_en=entity.label_en, sources=tuple(profiles))
-
-
-def _judgement(context: PhaseContext, name: str, source: SourceSpec, stage: RawStage) -> Judgement:
-    """What cleansing would make of a stage's rows; columns that are in no file are left out of it."""
-    spec, transforms = context.project.spec, transform_context(context.project, name, source)
-    plans = compile_mapping(context.project.mappings[name, source.name], spec.entities[name].fields, transforms)
-    path = _path(StageStore(context.project.workspace.stages), stage)
-    columns = {column for part in stage.parts for column in part.columns}
-    return judged(
-        cleansed_chunks(
-            path,
-            present_plans(plans, columns),
-            transforms,
-            chunk_rows=spec.cleanse.chunk_rows,
-            blank_keys=stage.blank_keys > 0,
-        )
-    )
 
 
 def _path(store: StageStore, stage: RawStage) -> Path:

@@ -12,6 +12,7 @@ from rollout.assess.findings import findings_of
 from rollout.assess.judge import judged, present_plans
 from rollout.assess.model import EntityProfile, SourceProfile
 from rollout.assess.profile import SourceInput, profile_source
+from rollout.cleanse.chunk import CleansedChunk
 from rollout.cleanse.rules import compile_mapping
 from rollout.cleanse.stream import cleansed_chunks
 from rollout.mapping.spec import MappingSpec, SourceSpec
@@ -57,6 +58,12 @@ class Bench:
         pq.write_table(pa.table(table), path)
         return path
 
+    def map(self, chunks: list[CleansedChunk]) -> Path:
+        """What the mapping makes of the rows, as an assessment keeps it."""
+        path = self.folder / "mapped.parquet"
+        pq.write_table(pa.concat_tables([table for chunk in chunks for table in (chunk.clean, chunk.rejected)]), path)
+        return path
+
     def profile(self, rows: list[dict[str, str | None]], **facts: int) -> SourceProfile:
         rules = [{"target": name, "source": f"c {name}"} for name in FIELDS]
         mapping = MappingSpec(entity="e", source="s", fields=rules)
@@ -70,7 +77,8 @@ class Bench:
             fields=FIELDS,
             path=path,
             encodings={"legacy/a.csv": "gb18030"},
-            parents={"parent": [self.write([{"x": "1"}], "parent", keys=["P1"])]},
+            mapped=self.map(list(cleansed_chunks(path, plans, self.context, chunk_rows=1000))),
+            parents={"parent": "SELECT 'P1' AS key"},
             judgement=judged(cleansed_chunks(path, plans, self.context, chunk_rows=1000)),
             lacking={"legacy/a.csv": lacking} if lacking else {},
             **facts,
