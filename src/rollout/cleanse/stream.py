@@ -50,7 +50,9 @@ def cleansed_chunks(  # noqa: PLR0913 - all that decides what rows become
     needed = [column for plan in plans if plan.rule for column in plan.rule.columns]
     columns = list(dict.fromkeys((*needed, "_key", "_repeats", *ROW_COLUMNS)))
     none = pa.table({name: pa.array([], pa.int64() if name == "_line" else pa.string()) for name in columns})
-    cleanse = partial(cleanse_chunk, plans=plans, context=context, rules=rules, words=words, priority=priority)
+    cleanse = partial(
+        cleanse_chunk, plans=plans, context=context, rules=rules, words=words, priority=priority, shared=shared
+    )
     yield cleanse(none)
     file = pq.ParquetFile(path)
     there = set(file.schema_arrow.names)
@@ -62,7 +64,7 @@ def cleansed_chunks(  # noqa: PLR0913 - all that decides what rows become
             table = pa.Table.from_batches([batch])
             for name in absent:
                 table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
-            waiting.append(pool.submit(cleanse_chunk, table, plans, context, priority=priority, shared=shared))
+            waiting.append(pool.submit(cleanse, table))
             if len(waiting) > _WORKERS:
                 yield waiting.popleft().result()
         while waiting:
