@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rollout.errors import ConfigError
 from rollout.mapping.spec import MappingSpec
@@ -23,7 +23,10 @@ from rollout.project.validate import validate
 from rollout.project.workspace import Workspace
 from rollout.project.yamlfile import read_yaml
 
-__all__ = ["Project", "check_project", "find_project", "load_project"]
+__all__ = ["Project", "check_project", "find_project", "load_draft", "load_project"]
+
+_YET_TO_COME = ("mapping.file_missing", "mapping.required_unmapped")
+"""What a project lacks whose mappings are still to be made."""
 
 # What people read or tune later, and what decides no row's content.
 _COSMETIC_FIELD = {"label": True, "personal": True, "verify": True}
@@ -95,14 +98,29 @@ def load_project(path: Path, *, env: str | None = None, environ: Mapping[str, st
         ConfigError: Listing every error that `check_project` finds.
     """
     project, findings = _read(path.absolute(), env, os.environ if environ is None else environ)
-    if project is None or has_errors(findings):
-        errors = [finding for finding in findings if finding.level is Level.ERROR]
-        if len(errors) == 1:
-            raise ConfigError(errors[0].message, where=errors[0].where, hint=errors[0].hint)
-        listed = "".join(
-            f"\n  {error.where}: {error.message}{f' → {error.hint}' if error.hint else ''}" for error in errors
-        )
-        raise ConfigError(f"the project has {len(errors)} errors:{listed}", where=str(path))
+    return _refuse(path, findings) if project is None or has_errors(findings) else project
+
+
+def _refuse(path: Path, findings: Sequence[Finding]) -> NoReturn:
+    errors = [finding for finding in findings if finding.level is Level.ERROR]
+    if len(errors) == 1:
+        raise ConfigError(errors[0].message, where=errors[0].where, hint=errors[0].hint)
+    listed = "".join(
+        f"\n  {error.where}: {error.message}{f' → {error.hint}' if error.hint else ''}" for error in errors
+    )
+    raise ConfigError(f"the project has {len(errors)} errors:{listed}", where=str(path))
+
+
+def load_draft(path: Path, *, env: str | None = None, environ: Mapping[str, str] | None = None) -> Project:
+    """Load a project whose mappings are still to be made: files and rules of required fields may be missing.
+
+    Raises:
+        ConfigError: Listing every other error.
+    """
+    environ = os.environ if environ is None else environ
+    project, findings = _read(path.absolute(), env, environ, tolerated=_YET_TO_COME)
+    if project is None:
+        return _refuse(path, [finding for finding in findings if finding.id not in _YET_TO_COME])
     return project
 
 
@@ -111,7 +129,9 @@ def check_project(path: Path, *, env: str | None = None, environ: Mapping[str, s
     return _read(path.absolute(), env, os.environ if environ is None else environ)[1]
 
 
-def _read(path: Path, env: str | None, environ: Mapping[str, str]) -> tuple[Project | None, list[Finding]]:
+def _read(
+    path: Path, env: str | None, environ: Mapping[str, str], *, tolerated: Collection[str] = ()
+) -> tuple[Project | None, list[Finding]]:
     root = path.parent
     document = read_yaml(path, path.name)
     if document.findings:
@@ -146,7 +166,7 @@ def _read(path: Path, env: str | None, environ: Mapping[str, str]) -> tuple[Proj
             findings += told_of_it
             if mapping is not None:
                 mappings[name, source.name] = mapping
-    if has_errors(findings):
+    if has_errors([finding for finding in findings if finding.id not in tolerated]):
         return None, findings
     return Project(spec, path, root, mappings, workspace, env), findings
 
