@@ -112,7 +112,7 @@ match_model = Table(
 )
 
 # What a person saw when they compared a loaded record with what it came from; verdict `asked` is the line as it went
-# out. The newest answer counts, as long as the record was not loaded again with other values (``seen``, a keyed digest).
+# out. The newest answer counts as long as the record was not loaded again with other values (``seen``: their digest).
 sample_check = Table(
     "sample_check",
     metadata,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from rollout.journal.facts import judging_summary, overrides
 from rollout.journal.ledger import Ledger
@@ -18,17 +19,32 @@ from rollout.report.documents import (
     Acceptance,
     Approval,
     EntityLabel,
+    PeopleFigures,
     PlanFigures,
     ReasonCount,
     ReconcileFigures,
     SampleFigures,
+    TotalFigures,
 )
 from rollout.report.files import write_document
+from rollout.verify.control_totals import ControlTotalResult
+from rollout.verify.people import PeopleResult
 from rollout.verify.reconcile import Reconciliation
 from rollout.verify.sample import SampleBound
 
 DOCUMENT = "acceptance"
 """Under which key a verification's summary keeps the document, so that it can be printed again."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a verification found, as far as the document prints it."""
+
+    reconciled: Mapping[str, Reconciliation]
+    samples: Mapping[str, SampleBound]
+    findings: Sequence[Finding]
+    people: Sequence[PeopleResult] = ()
+    totals: Sequence[ControlTotalResult] = ()
 
 
 def acceptance_document(
@@ -37,9 +53,7 @@ def acceptance_document(
     *,
     run_id: str,
     gates: tuple[GateResult, ...],
-    reconciled: Mapping[str, Reconciliation],
-    samples: Mapping[str, SampleBound],
-    findings: Sequence[Finding],
+    verified: Verified,
 ) -> Acceptance:
     """The acceptance document of one plan's wave, as the journal has it now."""
     spec = context.project.spec
@@ -71,12 +85,17 @@ def acceptance_document(
         ),
         reconciliation=tuple(
             ReconcileFigures(**{name: getattr(result, name) for name in ReconcileFigures.model_fields})
-            for result in reconciled.values()
+            for result in verified.reconciled.values()
         ),
         samples=tuple(
             SampleFigures(entity=name, **sample.model_dump(include=set(SampleFigures.model_fields)))
-            for name, sample in samples.items()
+            for name, sample in verified.samples.items()
         ),
+        people=tuple(
+            PeopleFigures(**{name: getattr(result, name) for name in PeopleFigures.model_fields})
+            for result in verified.people
+        ),
+        totals=tuple(total_figures(result) for result in verified.totals),
         reasons=(
             *(_reason(entity, reason, rows) for entity, found in reasons.items() for reason, rows in found.items()),
             *(
@@ -84,8 +103,17 @@ def acceptance_document(
                 for entity, bucket, code, rows in held_back
             ),
         ),
-        findings=tuple(findings),
+        findings=tuple(verified.findings),
     )
+
+
+def total_figures(result: ControlTotalResult) -> TotalFigures:
+    """A figure of the legacy system as the document prints it."""
+    made_of = result.made_of.model_dump(exclude={"rows"}) if result.made_of is not None else {}
+    return TotalFigures(**{name: getattr(result, name) for name in _PRINTED}, made_of=made_of)
+
+
+_PRINTED = tuple(name for name in TotalFigures.model_fields if name != "made_of")
 
 
 def write_acceptance(context: PhaseContext, document: Acceptance, wave: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from rollout.model.verdict import GateResult, Measurement, Verdict, judge_gate
 from rollout.phases.context import PhaseContext, TargetConnector, shown
 from rollout.project.gates import criteria
 from rollout.project.spec import ControlTotal, ProjectSpec
-from rollout.verify.control_totals import ControlTotalResult, Tally, due_totals, measured
+from rollout.verify.control_totals import AUTO, ControlTotalResult, Tally, due_totals, measured
 from rollout.verify.gates import load_measurements, planned
 
 GATE = "layer"
@@ -130,8 +130,8 @@ class _Seen:
 
 def _read_back(context: PhaseContext, plan: PlanRecord, target: TargetConnector, entity: str, layer: Layer) -> _Seen:
     """Read all of an entity once: which loaded records are there, and what they add up to."""
-    expected, ours = _loaded(context, plan, entity)
-    tallies = tuple(map(Tally, _due(context.project.spec, plan.wave, layer, entity)))
+    expected, ours, golden = _loaded(context, plan, entity)
+    tallies = _tallies(context, plan, _due(context.project.spec, plan.wave, layer, entity), golden)
     counted = target.count(entity)
     held: Counter[str] = Counter()
     total = 0
@@ -155,18 +155,31 @@ def _read_back(context: PhaseContext, plan: PlanRecord, target: TargetConnector,
     )
 
 
-def _loaded(context: PhaseContext, plan: PlanRecord, entity: str) -> tuple[set[str], set[str]]:
-    """Migration keys that this wave loaded, and those of every record that any load brought into the target."""
+def _tallies(
+    context: PhaseContext, plan: PlanRecord, totals: Sequence[ControlTotal], golden: list[str]
+) -> tuple[Tally, ...]:
+    """The figures to reach, those that follow from the source rows worked out for these golden records."""
+    if all(total.expected != AUTO for total in totals):
+        return tuple(map(Tally, totals))
+    from rollout.phases.verify_totals import tallies_of  # noqa: PLC0415 - brings DuckDB, which other loads do not need
+
+    return tallies_of(context, totals, plan.target, golden)
+
+
+def _loaded(context: PhaseContext, plan: PlanRecord, entity: str) -> tuple[set[str], set[str], list[str]]:
+    """Migration keys that this wave loaded; those of every record that any load brought in, and their golden keys."""
     expected: set[str] = set()
     ours: set[str] = set()
+    golden: list[str] = []
     with context.journal.transaction() as connection:
         for batch in outcome_rows(connection, context.journal.project_id, plan, entity):
-            for _, key, target_id, state in batch:
+            for golden_key, key, target_id, state in batch:
                 if state in _LOADED:
                     expected.add(key)
                 if target_id is not None and state != _GONE:
                     ours.add(key)
-    return expected, ours
+                    golden += [golden_key] if golden_key is not None else []
+    return expected, ours, golden
 
 
 _LOADED = {bucket.value for bucket in LOADED}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from rollout.cleanse.chunk import cleanse_chunk
 from rollout.cleanse.rules import compile_mapping
+from rollout.errors import ConfigError, DriftError
 from rollout.journal.outcomes import outcome_rows
 from rollout.journal.overlay import overlay_of
 from rollout.journal.plans import FORWARD, PlanRecord, Plans
@@ -21,13 +22,16 @@ from rollout.journal.rows import merge_bases
 from rollout.load.merge_base import is_left_to_people
 from rollout.load.plan import Action
 from rollout.load.work import row_place
-from rollout.model.entity import Values
+from rollout.mapping.spec import SourceSpec
+from rollout.model.entity import FieldSpec, Values
 from rollout.model.outcome import LOADED
 from rollout.model.target import TargetRecord
 from rollout.phases.cleanse import transform_context
 from rollout.phases.context import PhaseContext, TargetConnector, shown
 from rollout.phases.golden import golden_paths
 from rollout.phases.repairs import Repairs, repaired_values
+from rollout.project.loader import Project
+from rollout.project.spec import ProjectSpec
 from rollout.verify.observe import observe
 from rollout.verify.recheck import Expectation, wrong_fields
 from rollout.verify.reconcile import CROSSWALK, KEPT, EntityData
@@ -37,6 +41,36 @@ _KEYS = 5_000
 """Keys looked up in the journal at once."""
 _KEEPING = (Action.UPDATE, Action.UNCHANGED, Action.ADOPT)
 """What a plan may do with a record and leave some of its fields to people."""
+
+
+def judged_fields(spec: ProjectSpec, entity: str) -> Mapping[str, FieldSpec]:
+    """An entity's fields; the number that the target gives itself is nothing to compare."""
+    declared, number = spec.entities[entity].fields, spec.entities[entity].number
+    if number is None or number.authority != "crm":
+        return declared
+    return {**declared, number.field: declared[number.field].model_copy(update={"verify": False})}
+
+
+def loaded_plan(context: PhaseContext, target_name: str, wave: str | None) -> PlanRecord:
+    """The plan whose load of a wave was begun last; what it rests on is still at hand.
+
+    Raises:
+        ConfigError: Nothing was loaded yet.
+        DriftError: The data were cleansed anew since the plan was made.
+    """
+    with context.journal.transaction() as connection:
+        plan = Plans(context.journal.project_id).latest_begun(connection, target_name, wave=wave)
+    if plan is None:
+        what = "nothing" if wave is None else f"nothing of wave '{wave}'"
+        raise ConfigError(f"{what} was loaded into '{target_name}' yet", hint="run `rollout load` first")
+    cleansing = context.journal.latest_run("cleanse")
+    rested_on = {"sources": plan.inputs["sources"], "rules": plan.inputs["rules"]}
+    if cleansing is None or cleansing.summary.get("inputs") != rested_on:
+        raise DriftError(
+            f"the data were cleansed anew since plan {plan.plan_id} was made: what was loaded is no longer at hand",
+            hint="run `rollout plan`, have it approved and load it; or restore the sources and run `rollout cleanse`",
+        )
+    return plan
 
 
 @dataclass(frozen=True)
@@ -50,13 +84,13 @@ class ReadBack:
 
     def entity(self, entity: str) -> tuple[EntityData, int]:
         """One entity's two sides, and how many records the target says it holds."""
-        fields = self.context.project.spec.entities[entity].fields
+        fields = judged_fields(self.context.project.spec, entity)
         path = self.context.project.workspace.stages / entity / f"observed-{self.run_id}.parquet"
         counted = self.target.count(entity)
         with shown(self.context.progress, f"read back {entity}", counted, "records") as progress:
             observe(self.target.read_all(entity), list(fields), path, advance=progress.advance)
         golden = self.repairs.golden_path(entity, golden_paths(self.context)[entity])
-        return EntityData(entity, fields, golden, self._crosswalk(entity), path), counted
+        return EntityData(entity, fields, golden, self.crosswalk(entity), path), counted
 
     def kept(self, entity: str, fields_path: Path) -> pa.Table:
         """Of the differences found, the fields that the approved plans leave to the people who changed them."""
@@ -117,7 +151,8 @@ class ReadBack:
         """What people put right: the target is to hold that."""
         return Repairs(self.context, self.plan.target)
 
-    def _crosswalk(self, entity: str) -> pa.Table:
+    def crosswalk(self, entity: str) -> pa.Table:
+        """Every migration key that the target has or should have from us: schema `CROSSWALK`."""
         journal = self.context.journal
         with journal.transaction() as connection:
             rows = outcome_rows(connection, journal.project_id, self.plan, entity)
@@ -223,7 +258,7 @@ class Sampler:
                         name: None if row[name] is None else parents[name].get(row[name], f"no record for {row[name]}")
                         for name in references
                     },
-                    derived=derived.get(golden),
+                    derived=self._with_given(data.entity, derived.get(golden), row),
                     kept=frozenset(kept.get(key, ())),
                 )
 
@@ -231,6 +266,17 @@ class Sampler:
         crosswalk = self._data[entity].crosswalk
         found = crosswalk.filter(pc.is_in(crosswalk["golden_key"], pa.array(golden_keys, pa.string())))
         return {row["golden_key"]: row["target_id"] for row in found.to_pylist() if row["target_id"] is not None}
+
+    def _with_given(self, entity: str, derived: Values | None, golden: Values) -> Values | None:
+        """With the values that no legacy row holds: a number of its own, and what was decided about dormant ones."""
+        if derived is None:
+            return None
+        spec = self._context.project.spec
+        number, dormant = spec.entities[entity].number, spec.dormant.get(entity)
+        given = {number.field: golden.get(number.field)} if number and number.authority == "rollout" else {}
+        for choice in (dormant.freeze, dormant.pool) if dormant else ():
+            given |= {name: value for name, value in choice.items() if golden.get(name) == value}
+        return {**derived, **given}
 
     def _derived(self, entity: str, source_keys: Sequence[str]) -> dict[str, Values]:
         """The rows' values worked out anew from the raw stage, past the clean and golden ones."""
@@ -244,14 +290,37 @@ class Sampler:
             table = _where(project.workspace.stages / file, "_source_key", source_keys)
             if table.num_rows == 0:
                 continue
-            source = sources[str(table["_source"][0])]
-            mapping = project.mappings[entity, source.name]
-            context = transform_context(project, entity, source)
-            plans = compile_mapping(mapping, project.spec.entities[entity].fields, context)
-            clean = cleanse_chunk(table, plans, context, priority=source.priority).clean
+            clean = mapped_chunk(project, entity, sources[str(table["_source"][0])], table)
             found |= {row["_source_key"]: row for row in clean.to_pylist()}
         decided = self._repairs.about(entity, list(found)) if found else {}
         return found | {key: repaired_values(found[key], decision.repairs) for key, decision in decided.items()}
+
+
+def mapped_chunk(
+    project: Project, entity: str, source: SourceSpec, table: pa.Table, fields: Collection[str] | None = None
+) -> pa.Table:
+    """Rows of a raw stage through their mapping; those that cannot be read are left out.
+
+    Args:
+        project: The project.
+        entity: What the rows become.
+        source: Where they are from.
+        table: Of the raw stage.
+        fields: Only these, with or without value; a row is left out for none of the others. None: all.
+    """
+    mapping, declared = project.mappings[entity, source.name], project.spec.entities[entity].fields
+    if fields is not None:
+        rules = (rule for rule in mapping.fields if rule.target in fields)
+        mapping = mapping.model_copy(
+            update={"fields": tuple(rule.model_copy(update={"required": False}) for rule in rules)}
+        )
+        declared = {name: declared[name].model_copy(update={"required": False}) for name in declared if name in fields}
+    context = transform_context(project, entity, source)
+    plans = compile_mapping(mapping, declared, context)
+    for column in dict.fromkeys(column for plan in plans if plan.rule for column in plan.rule.columns):
+        if column not in table.column_names:  # no file of the source has it: the mapping says that it may lack
+            table = table.append_column(column, pa.nulls(table.num_rows, pa.string()))
+    return cleanse_chunk(table, plans, context, priority=source.priority).clean
 
 
 def _where(path: Path, column: str, values: Sequence[str]) -> pa.Table:

@@ -20,24 +20,26 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 import rollout
-from rollout.errors import ConfigError, DriftError
-from rollout.journal.plans import PlanRecord, Plans
+from rollout.journal.plans import PlanRecord
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
 from rollout.model.outcome import LOADED
 from rollout.model.verdict import CriterionResult, GateResult, Verdict, judge_gate
-from rollout.phases.acceptance import DOCUMENT, acceptance_document, write_acceptance
+from rollout.phases.acceptance import DOCUMENT, Verified, acceptance_document, write_acceptance
 from rollout.phases.context import PhaseContext, TargetConnector, chosen_entities
 from rollout.phases.leases import working_on
-from rollout.phases.readback import ReadBack, SampleLook, Sampler
+from rollout.phases.readback import ReadBack, SampleLook, Sampler, loaded_plan
+from rollout.phases.sample_draw import drawn, is_asked, limit_of, sampled_entities, standing
 from rollout.phases.stages import engine
-from rollout.phases.verify_findings import entity_findings
+from rollout.phases.verify_findings import entity_findings, orphan_findings, people_findings, total_findings
+from rollout.phases.verify_totals import tallies_of
 from rollout.phases.wave_order import GATES, refuse_unknown_wave
 from rollout.project.gates import criteria
 from rollout.project.spec import ControlTotal
 from rollout.verify.control_totals import ControlTotalResult, due_totals, measured, tallied
 from rollout.verify.gates import load_measurements, verify_measurements
-from rollout.verify.reconcile import EntityData, Reconciliation, reconcile
+from rollout.verify.people import PeopleResult, people_measurements
+from rollout.verify.reconcile import EntityData, Orphans, Reconciliation, orphans, reconcile
 from rollout.verify.results import SuiteResult
 
 
@@ -59,6 +61,8 @@ class EntityVerification(Frozen):
 
     counted: int = Field(description="Records the target says it holds.")
     reconciliation: Reconciliation
+    references: int = Field(description="References of all records in the target, whoever made them.")
+    orphans: dict[str, int] = Field(description="By field those that lead to no record.")
     sample_size: int
     sample_wrong: int
     sample_bound: float | None
@@ -77,6 +81,9 @@ class VerifySummary(Frozen):
     criteria: tuple[CriterionResult, ...] = Field(description="Of all gates, each metric once.")
     gates: tuple[GateResult, ...]
     sample: SampleSummary
+    people: tuple[PeopleResult, ...] = Field(
+        default=(), description="What people's own check proves, by entity; empty: nobody was asked."
+    )
     entities: dict[str, EntityVerification]
     control_totals: tuple[ControlTotalResult, ...] = Field(description="Figures of the legacy system due by now.")
     findings: dict[str, int] = Field(description="Findings by level.")
@@ -110,7 +117,7 @@ def run_verify(
         refuse_unknown_wave(context, wave)
     # What is loaded between reading and counting would be accounted for, and yet never looked at.
     with working_on(context, target_name, target) as lease:
-        plan = _loaded_plan(context, target_name, wave)
+        plan = loaded_plan(context, target_name, wave)
         with context.journal.running("verify", wave=plan.wave) as run:
             found = _examine(context, plan, target, names, run.run_id)
             found.gates = _judge(context, plan, names, found, partial=entities is not None)
@@ -127,9 +134,13 @@ def run_verify(
                     plan,
                     run_id=run.run_id,
                     gates=found.gates,
-                    reconciled=found.reconciled,
-                    samples={name: look.bound for name, look in found.looks.items()},
-                    findings=found.findings,
+                    verified=Verified(
+                        reconciled=found.reconciled,
+                        samples={name: look.bound for name, look in found.looks.items()},
+                        findings=found.findings,
+                        people=found.people or (),
+                        totals=found.totals,
+                    ),
                 )
                 found.reports = write_acceptance(context, document, plan.wave)
                 kept = {DOCUMENT: document.model_dump(mode="json")}
@@ -147,29 +158,19 @@ class _Found:
     looks: dict[str, SampleLook] = field(default_factory=dict)
     suites: dict[str, tuple[SuiteResult, ...]] = field(default_factory=dict)
     totals: list[ControlTotalResult] = field(default_factory=list)
+    orphans: dict[str, Orphans] = field(default_factory=dict)
+    people: list[PeopleResult] | None = None
+    """None: nobody was asked."""
     gates: tuple[GateResult, ...] = ()
     findings: list[Finding] = field(default_factory=list)
     reports: tuple[str, ...] = ()
 
     def tell(self, name: str) -> Iterator[Finding]:
         """The findings of one entity."""
-        return entity_findings(self.reconciled[name], self.counted[name], self.looks[name], self.suites[name])
-
-
-def _loaded_plan(context: PhaseContext, target_name: str, wave: str | None) -> PlanRecord:
-    with context.journal.transaction() as connection:
-        plan = Plans(context.journal.project_id).latest_begun(connection, target_name, wave=wave)
-    if plan is None:
-        what = "nothing" if wave is None else f"nothing of wave '{wave}'"
-        raise ConfigError(f"{what} was loaded into '{target_name}' yet", hint="run `rollout load` first")
-    cleansing = context.journal.latest_run("cleanse")
-    rested_on = {"sources": plan.inputs["sources"], "rules": plan.inputs["rules"]}
-    if cleansing is None or cleansing.summary.get("inputs") != rested_on:
-        raise DriftError(
-            f"the data were cleansed anew since plan {plan.plan_id} was made: what was loaded is no longer at hand",
-            hint="run `rollout plan`, have it approved and load it; or restore the sources and run `rollout cleanse`",
-        )
-    return plan
+        yield from entity_findings(self.reconciled[name], self.counted[name], self.looks[name], self.suites[name])
+        yield from orphan_findings(self.orphans[name])
+        yield from total_findings([total for total in self.totals if total.entity == name])
+        yield from people_findings([result for result in self.people or () if result.entity == name])
 
 
 def _examine(
@@ -190,11 +191,16 @@ def _examine(
             found.counted = {name: found.counted[name] for name in names}
             if _leave_to_people(reader, data, found.reconciled):
                 found.reconciled = reconcile(connection, list(data.values()), names, folder=stages, tag=run_id)
+            found.orphans = {name: orphans(connection, everything, name) for name in names}
+            if is_asked(context):
+                people = [drawn(context, name, data[name].crosswalk, data[name].golden)
+                          for name in sampled_entities(context, tuple(names))]  # fmt: skip
+                found.people = [standing(context, plan, sample) for sample in people]
             sampler = Sampler(context, target, data, reader.repairs)
             for name in names:
                 found.looks[name] = sampler.look(name)
                 found.suites[name] = _suites(context, connection, data[name], found.reconciled[name])
-                found.totals += _totals(data[name], due_totals(spec, plan.wave, entities=[name]))
+                found.totals += _totals(context, plan, data[name], due_totals(spec, plan.wave, entities=[name]))
     finally:
         for item in data.values():
             item.observed.unlink(missing_ok=True)  # personal data that can be read again
@@ -248,10 +254,14 @@ def _suites(
     return tuple(found)
 
 
-def _totals(data: EntityData, totals: Sequence[ControlTotal]) -> list[ControlTotalResult]:
+def _totals(
+    context: PhaseContext, plan: PlanRecord, data: EntityData, totals: Sequence[ControlTotal]
+) -> list[ControlTotalResult]:
     """The legacy system's figures beside those of the records that were loaded and whose source is still there."""
     ours = pc.and_(pc.is_valid(data.crosswalk["target_id"]), pc.not_equal(data.crosswalk["state"], "gone"))
-    return tallied(totals, data.observed, data.crosswalk.filter(ours)["migration_key"].combine_chunks())
+    loaded = data.crosswalk.filter(ours).combine_chunks()
+    tallies = tallies_of(context, totals, plan.target, loaded["golden_key"].drop_null().to_pylist())
+    return tallied(tallies, data.observed, loaded["migration_key"].combine_chunks())
 
 
 def _judge(
@@ -263,13 +273,18 @@ def _judge(
         found.counted,
         {name: look.bound for name, look in found.looks.items()},
         [suite for suites in found.suites.values() for suite in suites],
+        list(found.orphans.values()),
     )
+    if found.people is not None:
+        measurements += people_measurements(found.people, limit=limit_of(context.project.spec))
     measurements.append(measured(found.totals))
     scope = f":{','.join(names)}" if partial else ""
     return tuple(
         judge_gate(
             f"{gate}{scope}",
-            list(criteria(context.project.spec, gate, control_totals=len(found.totals))),
+            list(
+                criteria(context.project.spec, gate, control_totals=len(found.totals), people=found.people is not None)
+            ),
             measurements,
         )
         for gate in GATES
@@ -300,10 +315,13 @@ def _summary(context: PhaseContext, plan: PlanRecord, run_id: str, found: _Found
             share=rule.share,
             derived=sum(look.derived for look in found.looks.values()),
         ),
+        people=tuple(found.people or ()),
         entities={
             name: EntityVerification(
                 counted=found.counted[name],
                 reconciliation=result.relative_to(context.project.workspace.stages),
+                references=found.orphans[name].references,
+                orphans=found.orphans[name].orphans,
                 sample_size=found.looks[name].bound.size,
                 sample_wrong=found.looks[name].bound.wrong,
                 sample_bound=found.looks[name].bound.bound,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow.compute as pc
@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 
 from rollout.model.finding import Finding, Level
 from rollout.phases.readback import SampleLook
-from rollout.verify.reconcile import Reconciliation, Status
+from rollout.verify.control_totals import ControlTotalResult
+from rollout.verify.people import PeopleResult
+from rollout.verify.reconcile import Orphans, Reconciliation, Status
 from rollout.verify.results import SuiteResult
 
 _EXAMPLES = 10
@@ -34,6 +36,57 @@ def entity_findings(
     for suite in suites:
         yield from _expectations(suite)
     yield from _told(result)
+
+
+def orphan_findings(found: Orphans) -> Iterator[Finding]:
+    """References in the target that lead nowhere."""
+    for name, count in found.orphans.items():
+        yield Finding(
+            id="verify.orphans",
+            level=Level.ERROR,
+            message=f"{count} records of the target refer to one that is not there",
+            where=f"{found.entity}.{name}",
+            hint="see who made these records; correct or delete them",
+            count=count,
+            detail={"rows": [{"target_id": target_id} for target_id in found.examples[name]]},
+        )
+
+
+def people_findings(results: Sequence[PeopleResult]) -> Iterator[Finding]:
+    """What people found wrong, and what they did not look at yet."""
+    for result in results:
+        if result.wrong:
+            yield Finding(
+                id="verify.people_wrong",
+                level=Level.ERROR,
+                message=f"people found {result.wrong} of {result.checked} records wrong",
+                where=result.entity,
+                hint="see their remarks with `rollout sample export DIR --again`; put it right and load again",
+                count=result.wrong,
+            )
+        if result.open:
+            yield Finding(
+                id="verify.people_open",
+                level=Level.WARNING,
+                message=f"{result.open} of {result.asked} records that people are to check are open",
+                where=result.entity,
+                hint="collect the workbooks: `rollout sample list` says whose; `rollout sample import` takes them",
+                count=result.open,
+            )
+
+
+def total_findings(totals: Sequence[ControlTotalResult]) -> Iterator[Finding]:
+    """Source rows that a figure could not count."""
+    for total in totals:
+        if total.made_of is not None and total.made_of.unreadable:
+            yield Finding(
+                id="verify.total_unreadable",
+                level=Level.WARNING,
+                message=f"{total.made_of.unreadable} source rows hold a value that '{total.name}' cannot count",
+                where=f"{total.entity}.{total.field}" if total.field else total.entity,
+                hint="put these rows right in the quarantine; until then the figure is not whole",
+                count=total.made_of.unreadable,
+            )
 
 
 def _reconciled(result: Reconciliation, counted: int) -> Iterator[Finding]:

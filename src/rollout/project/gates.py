@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from rollout.model.verdict import Comparison, Criterion
 from rollout.project.spec import ProjectSpec
+from rollout.project.spec_data import PeopleSample
 
 METRICS: Mapping[str, str] = MappingProxyType(
     {
@@ -21,6 +22,9 @@ METRICS: Mapping[str, str] = MappingProxyType(
         "reconcile_different": "records of which a field or relation differs from what was loaded",
         "relations_broken": "references that lead to the wrong record, to none, or from where none was loaded",
         "sample_wrong_bound": "upper bound of the share of wrong records, from the acceptance sample; worst entity",
+        "orphans": "references of any record in the target, whoever made it, that lead to no record",
+        "people_wrong_bound": "upper bound of the share of wrong records, from what people checked; worst entity",
+        "people_checked": "records that people called right or wrong ÷ records that were drawn for them",
         "gx_failed": "critical expectations that failed",
         "control_totals_off": "figures of the legacy system that what was loaded does not agree with",
         "cells_failed": "cells of the integration matrix that failed",
@@ -50,6 +54,7 @@ _NONE_OF = (
     "reconcile_duplicate",
     "reconcile_different",
     "relations_broken",
+    "orphans",
     "gx_failed",
 )
 
@@ -97,16 +102,34 @@ DEFAULT_CRITERIA: Mapping[str, tuple[Criterion, ...]] = MappingProxyType(
 `control_totals_off` with the control totals of `layers:`."""
 
 
-def criteria(spec: ProjectSpec, gate: str, *, control_totals: int = 0) -> tuple[Criterion, ...]:
+def criteria(spec: ProjectSpec, gate: str, *, control_totals: int = 0, people: bool = False) -> tuple[Criterion, ...]:
     """A gate's criteria: the project's own, or the defaults as far as the project has something to judge by them.
 
-    ``control_totals`` is how many of the legacy system's figures must be reached by now.
+    Args:
+        spec: The project.
+        gate: Its name.
+        control_totals: How many of the legacy system's figures must be reached by now.
+        people: Whether people were asked to check records. What they found is shown beside the gate's own criteria,
+            and stops nobody unless the project declares so.
     """
+    asked = _declared(spec, gate, control_totals)
+    if gate != "verify" or not people:
+        return asked
+    share = spec.verify.people.max_wrong_share if spec.verify.people else PeopleSample().max_wrong_share
+    shown = (
+        Criterion(metric="people_checked", comparison=Comparison.AT_LEAST, threshold=1, blocking=False),
+        Criterion(metric="people_wrong_bound", comparison=Comparison.AT_MOST, threshold=share, blocking=False),
+    )
+    named = {criterion.metric for criterion in asked}
+    return (*asked, *(criterion for criterion in shown if criterion.metric not in named))
+
+
+def _declared(spec: ProjectSpec, gate: str, control_totals: int) -> tuple[Criterion, ...]:
     if gate in spec.gates:
         return spec.gates[gate].criteria
     asked = DEFAULT_CRITERIA[gate]
     if not any(entity.references for entity in spec.entities.values()):
-        asked = tuple(criterion for criterion in asked if criterion.metric != "relations_broken")
+        asked = tuple(criterion for criterion in asked if criterion.metric not in ("relations_broken", "orphans"))
     if gate == "sync_check" and not (spec.integration and spec.integration.syncs):
         asked = tuple(criterion for criterion in asked if criterion.metric != "sync_late")
     if gate == "verify":

@@ -21,7 +21,10 @@ BUCKETS = (*(bucket.value for bucket in Bucket), "not_loaded")
 
 RECONCILED = tuple(name for name in ReconcileFigures.model_fields if name != "entity")
 
-_SHARES = frozenset({"load_success", "coverage", "sample_wrong_bound", "error_rate", "stored_share"})
+_SHARES = frozenset(
+    {"load_success", "coverage", "sample_wrong_bound", "people_wrong_bound", "people_checked", "error_rate"}
+    | {"stored_share"}
+)
 _SIGNS = {Comparison.AT_LEAST: "≥", Comparison.AT_MOST: "≤", Comparison.EQUAL: "="}
 
 

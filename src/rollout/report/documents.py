@@ -74,6 +74,39 @@ class SampleFigures(Frozen):
     confidence: float
 
 
+class PeopleFigures(Frozen):
+    """What people's own check of one entity proves."""
+
+    entity: str
+    population: int
+    asked: int
+    checked: int
+    wrong: int
+    lapsed: int = Field(description="Answers that a later load of other values made void.")
+    bound: float | None = Field(description="At most this share is wrong (0 to 1); None: answers are missing.")
+    confidence: float
+
+    @property
+    def open(self) -> int:
+        """Records without a valid answer."""
+        return self.asked - self.checked
+
+
+class TotalFigures(Frozen):
+    """A figure of the legacy system beside the target's."""
+
+    name: str
+    entity: str
+    expected: str
+    observed: str
+    difference: str
+    agrees: bool
+    as_of: str
+    made_of: dict[str, str | int] = Field(
+        default_factory=dict, description="How `expected` follows from the source rows; empty: it was declared."
+    )
+
+
 class Acceptance(Frozen):
     """The acceptance document. Every figure comes from the journal."""
 
@@ -93,6 +126,8 @@ class Acceptance(Frozen):
     plan: PlanFigures | None = None
     reconciliation: tuple[ReconcileFigures, ...] = ()
     samples: tuple[SampleFigures, ...] = ()
+    people: tuple[PeopleFigures, ...] = ()
+    totals: tuple[TotalFigures, ...] = ()
     reasons: tuple[ReasonCount, ...] = ()
     findings: tuple[Finding, ...] = ()
 

@@ -24,6 +24,33 @@ from rollout.project.spec import ControlTotal, ProjectSpec
 METRIC = "control_totals_off"
 
 
+AUTO = "auto"
+"""Stands for a figure that is added up from the source rows."""
+
+
+class MadeOf(Frozen):
+    """How what the target should show follows from the source rows; amounts as decimal text.
+
+    expected = source − merged − quarantined − skipped − not_loaded + changed. A source row that is in none of these
+    places stays in it, and shows as a difference.
+    """
+
+    source: str = Field(description="Over all source rows, worked out from their own cells.")
+    merged: str = Field(description="Of rows merged into others.")
+    quarantined: str
+    skipped: str
+    not_loaded: str = Field(description="Of golden records that the target does not have, whatever the reason.")
+    changed: str = Field(description="What survivorship and people's repairs changed, over the loaded records.")
+    rows: dict[str, int] = Field(description="Source rows that count, by where they went.")
+    unreadable: int = Field(description="Source rows of which a cell cannot be read; they are in no sum.")
+
+    @property
+    def expected(self) -> Decimal:
+        """What the loaded records must add up to."""
+        less = sum(Decimal(getattr(self, name)) for name in ("merged", "quarantined", "skipped", "not_loaded"))
+        return Decimal(self.source) - less + Decimal(self.changed)
+
+
 class ControlTotalResult(Frozen):
     """A figure of the legacy system beside the target's."""
 
@@ -42,6 +69,7 @@ class ControlTotalResult(Frozen):
     status: str
     returns: str
     as_of: str
+    made_of: MadeOf | None = Field(default=None, description="How `expected` follows from the source rows.")
 
 
 @dataclass
@@ -49,6 +77,8 @@ class Tally:
     """Adds up one control total, record by record."""
 
     total: ControlTotal
+    made_of: MadeOf | None = None
+    """Needed where the figure is `AUTO`."""
     records: int = 0
     amount: Decimal = Decimal(0)
     unreadable: int = 0
@@ -69,15 +99,16 @@ class Tally:
     def result(self) -> ControlTotalResult:
         """The figure beside the legacy system's."""
         total = self.total
-        difference = self.amount - Decimal(total.expected)
+        expected = self.made_of.expected if self.made_of else Decimal(total.expected)
+        difference = self.amount - expected
         return ControlTotalResult(
             name=total.name,
             entity=total.entity,
             measure=total.measure,
             field=total.field,
-            expected=total.expected,
-            observed=_plain(self.amount),
-            difference=_plain(difference),
+            expected=plain(expected) if self.made_of else total.expected,
+            observed=plain(self.amount),
+            difference=plain(difference),
             tolerance=total.tolerance,
             records=self.records,
             unreadable=self.unreadable,
@@ -86,6 +117,7 @@ class Tally:
             status=total.status,
             returns=total.returns,
             as_of=total.as_of,
+            made_of=self.made_of,
         )
 
 
@@ -104,15 +136,15 @@ def due_totals(
     )
 
 
-def tallied(totals: Sequence[ControlTotal], observed: Path, migration_keys: pa.Array) -> list[ControlTotalResult]:
+def tallied(tallies: Sequence[Tally], observed: Path, migration_keys: pa.Array) -> list[ControlTotalResult]:
     """Work out an entity's control totals from what was read back.
 
     Args:
-        totals: Of this entity.
+        tallies: Of this entity, empty.
         observed: As `rollout.verify.observe.observe` wrote it.
         migration_keys: Of the records that count.
     """
-    tallies = [Tally(total) for total in totals]
+    totals = [tally.total for tally in tallies]
     columns = {"_migration_key", *(field for total in totals for field in (total.field, *total.where) if field)}
     for batch in pq.ParquetFile(observed).iter_batches(columns=sorted(columns)) if tallies else ():
         for row in batch.filter(pc.is_in(batch["_migration_key"], migration_keys)).to_pylist():
@@ -137,7 +169,7 @@ def _told(result: ControlTotalResult) -> str:
     return f"{result.name}: {result.observed} of {result.expected} ({result.difference}){unreadable}"
 
 
-def _plain(number: Decimal) -> str:
+def plain(number: Decimal) -> str:
     """Without exponent or trailing zeros."""
     text = format(number, "f")
     text = text.rstrip("0").rstrip(".") if "." in text else text

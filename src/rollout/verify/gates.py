@@ -22,7 +22,7 @@ from rollout.verify.results import SuiteResult
 from rollout.verify.sample import SampleBound
 
 if TYPE_CHECKING:  # brings DuckDB, which a load does not need
-    from rollout.verify.reconcile import Reconciliation
+    from rollout.verify.reconcile import Orphans, Reconciliation
 
 _UNFINISHED = (Bucket.REJECTED, Bucket.CONFLICT, Bucket.WAITING, Bucket.UNKNOWN)
 
@@ -59,6 +59,7 @@ def verify_measurements(
     counted: Mapping[str, int],
     samples: Mapping[str, SampleBound],
     suites: Sequence[SuiteResult],
+    orphans: Sequence[Orphans] = (),
 ) -> list[Measurement]:
     """Metrics of the gate `verify`, each by entity.
 
@@ -67,6 +68,7 @@ def verify_measurements(
         counted: How many records the target says it holds.
         samples: What the acceptance samples prove.
         suites: All suites that were run.
+        orphans: Where the references of everything in the target lead.
     """
     return [
         _total("count_difference", {n: abs(counted[n] - r.observed) for n, r in reconciled.items()}, counted),
@@ -86,6 +88,14 @@ def verify_measurements(
             # An entity without references has none to compare; all of them together must have some.
             evidence=sum(result.relations for result in reconciled.values()),
             detail=_by_entity({name: result.relations_broken for name, result in reconciled.items()}),
+        ),
+        Measurement(
+            metric="orphans",
+            value=float(sum(sum(found.orphans.values()) for found in orphans)) if orphans else None,
+            evidence=sum(found.references for found in orphans),
+            detail=_by_entity(
+                {f"{found.entity}.{name}": count for found in orphans for name, count in found.orphans.items()}
+            ),
         ),
         _sample(samples),
         _expectations(suites),

@@ -143,6 +143,47 @@ def reconcile(
     }
 
 
+class Orphans(Frozen):
+    """References of all records that the target holds, whoever made them."""
+
+    entity: str
+    references: int
+    """Reference fields with a value."""
+    orphans: dict[str, int]
+    """By field those that lead to no record of the target."""
+    examples: dict[str, tuple[str, ...]]
+    """Target ids of some of the records concerned, by field."""
+
+
+_EXAMPLES = 10
+
+
+def orphans(connection: duckdb.DuckDBPyConnection, data: Sequence[EntityData], entity: str) -> Orphans:
+    """Follow every reference of an entity in the target.
+
+    Args:
+        connection: On which :func:`reconcile` has run for ``data``.
+        data: The entity, and every entity that its references point to.
+        entity: Which of them.
+    """
+    fields = next(item.fields for item in data if item.entity == entity)
+    total, lost, examples = 0, {}, {}
+    for name, spec in fields.items():
+        if spec.references is None:
+            continue
+        column, child, parent = _column(name), _name("observed", entity), _name("observed", spec.references)
+        found = connection.execute(
+            f"SELECT count(*), count(*) FILTER (p._target_id IS NULL), coalesce(list(c._target_id ORDER BY "
+            f"c._target_id) FILTER (p._target_id IS NULL), [])[1:{_EXAMPLES}] FROM {child} c "
+            f"LEFT JOIN {parent} p ON p._target_id = c.{column} WHERE c.{column} IS NOT NULL"
+        ).fetchone()
+        assert found is not None  # an aggregate always answers
+        total += int(found[0])
+        if found[1]:
+            lost[name], examples[name] = int(found[1]), tuple(found[2])
+    return Orphans(entity=entity, references=total, orphans=lost, examples=examples)
+
+
 def _views(connection: duckdb.DuckDBPyConnection, data: EntityData) -> None:
     # Materialised: DuckDB plans joins of its own tables far better than of registered Arrow ones.
     for kind, table in (("known", data.crosswalk.cast(CROSSWALK)), ("kept", data.kept.cast(KEPT))):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rollout.model.verdict import Comparison, Criterion, Verdict, judge
 from rollout.project.spec import ControlTotal
-from rollout.verify.control_totals import METRIC, Tally, measured, tallied
+from rollout.verify.control_totals import METRIC, MadeOf, Tally, measured, tallied
 
 CRITERION = Criterion(metric=METRIC, comparison=Comparison.EQUAL, threshold=0)
 
@@ -90,6 +90,28 @@ def test_only_the_records_that_were_loaded_count(tmp_path: Path) -> None:
     path = tmp_path / "observed.parquet"
     columns = {"_migration_key": ["a", "b", None, "erp:1"], "amount": ["4", "6", "100", "1000"]}
     pq.write_table(pa.table({name: pa.array(cells, pa.string()) for name, cells in columns.items()}), path)
-    [result] = tallied([total()], path, pa.array(["a", "b", "lost"], pa.string()))
+    [result] = tallied([Tally(total())], path, pa.array(["a", "b", "lost"], pa.string()))
     assert (result.observed, result.records, result.agrees) == ("10", 2, True)
     assert tallied([], path, pa.array(["a"], pa.string())) == []
+
+
+def made_of(**amounts: str) -> MadeOf:
+    sums = dict.fromkeys(("merged", "quarantined", "skipped", "not_loaded", "changed"), "0")
+    return MadeOf(**{"source": "100", **sums, **amounts}, rows={"loaded": 3}, unreadable=0)
+
+
+def automatic(*amounts: str, **parts: str):
+    tally = Tally(total(expected="auto"), made_of(**parts))
+    for amount in amounts:
+        tally.add({"amount": amount})
+    return tally.result()
+
+
+def test_what_was_merged_held_back_or_left_out_is_not_expected() -> None:
+    result = automatic("70.5", merged="10", quarantined="5", skipped="4", not_loaded="11", changed="0.5")
+    assert (result.expected, result.agrees) == ("70.5", True)
+
+
+def test_a_source_row_that_is_nowhere_shows_as_a_difference() -> None:
+    result = automatic("90", merged="9")
+    assert (result.expected, result.difference, result.agrees) == ("91", "-1", False)

@@ -12,7 +12,8 @@ from rollout.project.gates import DEFAULT_CRITERIA, METRICS
 from rollout.verify.control_totals import measured as control_totals
 from rollout.verify.gates import load_measurements, verify_measurements
 from rollout.verify.recheck import Expectation, wrong_fields
-from rollout.verify.reconcile import Reconciliation
+from rollout.verify.people import people_measurements
+from rollout.verify.reconcile import Orphans, Reconciliation
 from rollout.verify.results import ExpectationOutcome, SuiteResult
 from rollout.verify.sample import bound
 
@@ -94,7 +95,11 @@ def suite(**values):
     return SuiteResult(suite="account", rows=5, declared=1, outcomes=(outcome,))
 
 
-def verify_gate(account=None, contact=None, *, counted=None, samples=None, suites=None):
+def lost_references(orphans):
+    return Orphans(entity="contact", references=500, orphans=orphans, examples={name: ("T1",) for name in orphans})
+
+
+def verify_gate(account=None, contact=None, *, counted=None, samples=None, suites=None, orphans=None):
     reconciled = {
         "account": account or reconciliation("account"),
         "contact": contact or reconciliation("contact"),
@@ -104,6 +109,7 @@ def verify_gate(account=None, contact=None, *, counted=None, samples=None, suite
         counted or {name: result.observed for name, result in reconciled.items()},
         samples or {name: bound(500, 500, 0, confidence=0.95) for name in reconciled},
         [suite()] if suites is None else suites,
+        [lost_references(orphans or {})],
     )
     found += load_measurements([ACCOUNT, CONTACT], ENTITIES)
     criteria = [*DEFAULT_CRITERIA["verify"]]
@@ -127,6 +133,10 @@ def test_flawless_figures_pass():
 )
 def test_one_wrong_row_of_the_smaller_entity_fails(field, metric):
     assert verify_gate(contact=reconciliation("contact", **{field: 1})) == (Verdict.FAIL, {metric})
+
+
+def test_one_reference_that_leads_nowhere_fails_whoever_made_the_record():
+    assert verify_gate(orphans={"account": 1}) == (Verdict.FAIL, {"orphans"})
 
 
 def test_a_target_that_counts_otherwise_fails():
@@ -181,7 +191,12 @@ def test_a_sample_of_nothing_proves_nothing():
 
 
 def test_every_metric_that_can_be_asked_for_is_measured():
-    found = [*load_measurements([ACCOUNT], ["account"]), *verify_measurements({}, {}, {}, []), control_totals([])]
+    found = [
+        *load_measurements([ACCOUNT], ["account"]),
+        *verify_measurements({}, {}, {}, []),
+        *people_measurements([], limit=0.05),
+        control_totals([]),
+    ]
     ours = ("load", "verify", "layer")
     others = {item.metric for name, gate in DEFAULT_CRITERIA.items() if name not in ours for item in gate}
     others.add("undo_hours")  # asked for wherever the project says how long its undo window is
