@@ -11,8 +11,8 @@ from rollout.model.verdict import Verdict, judge_gate
 from rollout.project.gates import DEFAULT_CRITERIA, METRICS
 from rollout.verify.control_totals import measured as control_totals
 from rollout.verify.gates import load_measurements, verify_measurements
-from rollout.verify.recheck import Expectation, wrong_fields
 from rollout.verify.people import people_measurements
+from rollout.verify.recheck import Expectation, wrong_fields
 from rollout.verify.reconcile import Orphans, Reconciliation
 from rollout.verify.results import ExpectationOutcome, SuiteResult
 from rollout.verify.sample import bound
@@ -96,7 +96,7 @@ def suite(**values):
 
 
 def lost_references(orphans):
-    return Orphans(entity="contact", references=500, orphans=orphans, examples={name: ("T1",) for name in orphans})
+    return Orphans(entity="contact", references=500, orphans=orphans, examples=dict.fromkeys(orphans, ("T1",)))
 
 
 def verify_gate(account=None, contact=None, *, counted=None, samples=None, suites=None, orphans=None):
