@@ -1,7 +1,8 @@
 """What is planted, how often, and what it looks like.
 
 A `Defect` changes one cell of one row. `lost` defects cost the row its place in the CRM (it ends in quarantine):
-together they stay near 2 % of the customers, so that coverage holds. All others are put right or dropped by cleansing.
+together they stay near 2 % of the customers, so that coverage holds. All others are put right or dropped by cleansing,
+but for owners nobody knows: their customers wait until the owner map is complete.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from math import floor
 from random import Random
 
 from rollout.testbed.demodata.codes import ALPHABET
-from rollout.testbed.demodata.vocabulary import UNKNOWN_OWNERS
+from rollout.testbed.demodata.vocabulary import LEAVERS, UNKNOWN_OWNERS
 
 Rng = Random
 FULL_WIDTH = {ord("0") + digit: 0xFF10 + digit for digit in range(10)}
@@ -87,7 +88,8 @@ ACCOUNT_DEFECTS = (
     Defect("uscc_check_digit", "统一社会信用代码", 0.006, _wrong_check_digit, lost=True),
     Defect("uscc_scientific", "统一社会信用代码", 0.004, _scientific, lost=True),
     Defect("required_missing", "客户名称", 0.003, _nothing, lost=True),
-    Defect("owner_unknown", "业务员", 0.005, lambda _, rng: rng.choice(UNKNOWN_OWNERS), lost=True),
+    Defect("owner_unknown", "业务员", 0.02, lambda _, rng: rng.choice(UNKNOWN_OWNERS)),
+    Defect("owner_left", "业务员", 0.02, lambda _, rng: rng.choice(LEAVERS)),
     Defect("full_width_digits", "统一社会信用代码", 0.01, lambda code, _: code.translate(FULL_WIDTH)),
     Defect("full_width_digits", "电话", 0.02, lambda phone, _: phone.translate(FULL_WIDTH)),
     Defect("country_code", "电话", 0.03, _country_code),

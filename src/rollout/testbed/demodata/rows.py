@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import cycle, islice
 
+from rollout.testbed.demodata import layout
 from rollout.testbed.demodata import vocabulary as words
 from rollout.testbed.demodata.codes import credit_code
 from rollout.testbed.demodata.defects import ACCOUNT_DEFECTS, CONTACT_DEFECTS, Defect, Rng, planned
@@ -19,14 +20,23 @@ from rollout.testbed.demodata.defects import ACCOUNT_DEFECTS, CONTACT_DEFECTS, D
 BLOCK_ROWS = 20_000
 Row = dict[str, str | None]
 
-SAME_CODE, SAME_PHONE, REPEATED, SPELLING = (
+SAME_CODE, SAME_PHONE, REPEATED = (
     "duplicate_same_uscc",
     "duplicate_same_name_phone",
     "duplicate_repeated_row",
-    "duplicate_spelling_only",
 )
-DUPLICATES = ((SAME_CODE, 0.025), (SAME_PHONE, 0.005), (REPEATED, 0.005), (SPELLING, 0.02))
-"""Second rows of a customer, and their share of all rows. Exact keys find all but the last."""
+LEGAL_FORM, BRACKETS, ABBREVIATION, TRADITIONAL = SPELLINGS = (
+    "duplicate_legal_form",
+    "duplicate_brackets",
+    "duplicate_abbreviation",
+    "duplicate_traditional",
+)
+DUPLICATES = ((SAME_CODE, 0.025), (SAME_PHONE, 0.005), (REPEATED, 0.005), *((kind, 0.005) for kind in SPELLINGS))
+"""Second rows of a customer, and their share of all rows. Exact keys find all but the `SPELLINGS`."""
+ACROSS_OWNERS = "duplicate_across_owners"
+_ACROSS_OWNERS = 4
+"""Every so many-th second row with the same code is another salesperson's."""
+_BRANCH_SHARE = _SHARED_PHONE_SHARE = 0.01
 _CONTACTS = ((0, 0.10), (1, 0.45), (2, 0.30), (3, 0.15))
 """Contacts a customer row, and how often: 1.5 on average."""
 _NO_CODE_SHARE = 0.08
@@ -35,6 +45,27 @@ _LONG_BRAND_SHARE = 0.4
 _COPIED_CONTACT_SHARE = 0.5
 _FIRST_DAY, _DAYS = date(1996, 1, 1), 9_800
 _FIRST_BIRTHDAY, _BIRTHDAYS = date(1965, 1, 1), 13_000
+_FIRST_UPDATE, _UPDATES = date(2022, 1, 1), 1_700
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A row of the customer list, as other lists refer to it."""
+
+    number: str
+    key: str
+    cluster: str
+    name: str
+    """The customer's true name."""
+    code: str
+    phone: str
+    region: str
+    owner: str
+    company: str
+    address: str
+    lost: bool
+    is_first: bool
+    """Whether it is the customer's first row."""
 
 
 @dataclass(slots=True)
@@ -51,6 +82,8 @@ class Block:
     contact_clusters: list[str] = field(default_factory=list)
     defects: list[tuple[str, str, str]] = field(default_factory=list)
     """Source key, column, code."""
+    customers: list[Known] = field(default_factory=list)
+    """A row each, in file order."""
 
 
 def make_block(first: int, rows: int, *, seed: int, names: Sequence[str]) -> Block:
@@ -67,23 +100,63 @@ def make_block(first: int, rows: int, *, seed: int, names: Sequence[str]) -> Blo
     kinds = [kind for kind, share in DUPLICATES for _ in range(planned(share, rows))]
     singles = rows - len(kinds)
     people = [_Customer(rng, first + number, names) for number in range(singles)]
+    related = _relate(people, rows, rng)
     drafts = [_Draft(customer.row(rng), number, "") for number, customer in enumerate(people)]
-    # A customer is doubled at most once, so that every cluster has one reason.
-    for original, kind in zip(rng.sample(range(singles), len(kinds)), kinds, strict=True):
+    # A customer is doubled at most once, so that every cluster has one reason; and never one that looks like another.
+    alone = [number for number in range(singles) if number not in related]
+    for at, (original, kind) in enumerate(zip(rng.sample(alone, len(kinds)), kinds, strict=True)):
         drafts[original].doubled = True
-        drafts.append(_Draft(_double(people[original], drafts[original].row, kind, rng), original, kind))
+        row = _double(people[original], drafts[original].row, kind, rng)
+        if kind == SAME_CODE and at % _ACROSS_OWNERS == 0:
+            row["业务员"] = rng.choice([name for name in words.OWNERS[:-1] if name != people[original].owner])
+        drafts.append(_Draft(row, original, kind))
     _number(drafts, first, rng)
+    by_customer = {draft.customer: draft for draft in drafts if not draft.kind}
     for draft in drafts:
+        layout.leave_out(draft.row)
         block.accounts.append(draft.row)
         block.account_keys.append(draft.key)
         block.account_files.append(str(draft.row["区域"])[:2])
         block.account_clusters.append(f"A{first + draft.customer:08d}")
         if draft.kind:
             block.defects.append((f"customers:{draft.key}", "", draft.kind))
+        if draft.kind and draft.row["业务员"] != by_customer[draft.customer].row["业务员"]:
+            block.defects.append((f"customers:{draft.key}", "业务员", ACROSS_OWNERS))
+        if not draft.kind and draft.customer in related:
+            block.defects.append((f"customers:{draft.key}", "", related[draft.customer]))
     free = [number for number, draft in enumerate(drafts) if not draft.kind and not draft.doubled]
-    lost = _plant(ACCOUNT_DEFECTS, block.accounts, free, rng, _recorder(block, "customers", block.account_keys))
+    record = _recorder(block, "customers", block.account_keys)
+    heading = [layout.headings(file) for file in block.account_files]
+    lost = _plant(
+        ACCOUNT_DEFECTS,
+        block.accounts,
+        free,
+        rng,
+        lambda number, column, code: record(number, heading[number].get(column, column), code),
+    )
     _add_contacts(block, drafts, first, lost, rng)
+    block.customers = [
+        people[draft.customer].known(draft, cluster, lost=position in lost)
+        for position, (draft, cluster) in enumerate(zip(drafts, block.account_clusters, strict=True))
+    ]
     return block
+
+
+def _relate(people: list[_Customer], rows: int, rng: Rng) -> dict[int, str]:
+    """Make some customers look like another that they are not: branches of a company, and neighbours on one phone.
+
+    Answers both sides by number, with what is odd about them.
+    """
+    branches, neighbours = planned(_BRANCH_SHARE, rows), planned(_SHARED_PHONE_SHARE, rows)
+    chosen = rng.sample(range(len(people)), 2 * (branches + neighbours))
+    related: dict[int, str] = {}
+    for at, (one, other) in enumerate(zip(chosen[::2], chosen[1::2], strict=True)):
+        people[other].phone = people[one].phone
+        if at < branches:
+            people[other].parent = people[one].name
+        kinds = ("has_branch", "branch_of_parent") if at < branches else ("shared_phone", "shared_phone")
+        related |= dict(zip((one, other), kinds, strict=True))
+    return related
 
 
 class _Customer:
@@ -98,20 +171,45 @@ class _Customer:
         self.has_code = rng.random() >= _NO_CODE_SHARE
         self.phone = self._phone(rng)
         self.site = f"www.c{number:07d}.example"
+        self.company = rng.choice(words.COMPANIES)
+        self.owner = rng.choice(words.OWNERS)
+        self.parent = ""
+        """Name of the company that this is a branch of."""
 
     @property
     def name(self) -> str:
+        if self.parent:
+            return f"{self.parent}{self.place.name}分公司"
         return f"{self.place.name}{self.brand}{self.trade}{self.legal_form}"
 
-    def other_spelling(self, rng: Rng) -> str:
+    def spelled(self, kind: str) -> str:
         """The name as somebody else writes it; no normaliser makes the two equal."""
-        forms = (
-            f"{self.brand}{self.trade}({self.place.name}){self.legal_form}",
-            f"{self.brand}{self.trade}{self.legal_form}",
-            f"{self.place.name}{self.brand}{self.trade}",
-            f"{self.place.name}市{self.brand}{self.trade}公司",
+        if kind == ABBREVIATION:
+            return f"{self.place.name}{self.brand}{self.trade}"
+        if kind == TRADITIONAL and self.name != self.name.translate(words.TRADITIONAL):
+            return self.name.translate(words.TRADITIONAL)
+        if kind == BRACKETS:
+            left, right = "()" if self.has_code else "\uff08\uff09"
+            return f"{self.brand}{self.trade}{left}{self.place.name}{right}{self.legal_form}"
+        other = "有限责任公司" if self.legal_form == "有限公司" else "有限公司"
+        return f"{self.place.name}{self.brand}{self.trade}{other}"
+
+    def known(self, draft: _Draft, cluster: str, *, lost: bool) -> Known:
+        """The customer's row as other lists refer to it."""
+        return Known(
+            number=str(draft.row["客户编号"]),
+            key=draft.key,
+            cluster=cluster,
+            name=self.name,
+            code=self.code,
+            phone=self.phone,
+            region=self.place.region,
+            owner=self.owner,
+            company=self.company,
+            address=str(draft.row["地址"]),
+            lost=lost,
+            is_first=not draft.kind,
         )
-        return rng.choice(forms)
 
     def row(self, rng: Rng) -> Row:
         """The customer as a row of a regional list."""
@@ -127,11 +225,13 @@ class _Customer:
             "电话": self.phone,
             "网址": self.site,
             "等级": rng.choice("ABBCCc"),
-            "业务员": rng.choice(words.OWNERS),
+            "业务员": self.owner,
+            "所属公司": self.company,
             "成立日期": (_FIRST_DAY + timedelta(days=rng.randrange(_DAYS))).isoformat(),
             "员工人数": str(int(rng.lognormvariate(4, 1)) + 1),
             "年营业额": f"{rng.lognormvariate(7, 1.2):.2f}",
             "备注": rng.choice(words.REMARKS),
+            "更新日期": (_FIRST_UPDATE + timedelta(days=rng.randrange(_UPDATES))).isoformat(),
         }
 
     def _address(self, rng: Rng) -> str:
@@ -165,10 +265,11 @@ def _double(customer: _Customer, original: Row, kind: str, rng: Rng) -> Row:
         return {**row, "客户名称": f" {customer.name} ", "统一社会信用代码": None, "电话": f" {customer.phone}"}
     others = [region for region in words.REGIONS if region != customer.place.region]
     row["区域"] = rng.choice(others)
-    row["客户名称"] = customer.other_spelling(rng)
     if kind == SAME_CODE:
+        row["客户名称"] = customer.spelled(rng.choice(SPELLINGS))
         original["统一社会信用代码"] = row["统一社会信用代码"] = customer.code
     else:
+        row["客户名称"] = customer.spelled(kind)
         row["统一社会信用代码"] = None
     return row
 
@@ -200,7 +301,7 @@ def _add_contacts(block: Block, drafts: list[_Draft], first: int, lost: set[int]
             if index == 0 and known and rng.random() < _COPIED_CONTACT_SHARE:
                 row = {**known[0], "联系人编号": number, "所属客户编号": row["所属客户编号"]}
                 cluster = known[1]
-                if draft.kind != SPELLING:
+                if draft.kind not in SPELLINGS:
                     block.defects.append((f"contacts:{number}", "", "duplicate_same_person"))
             first_of.setdefault(draft.customer, (row, cluster))
             block.contacts.append(row)

@@ -1,4 +1,4 @@
-"""The contact list as people keep it in Excel.
+"""Lists as people keep them in Excel: the contacts, and the register of a fair.
 
 A title line, two header lines with merged headings, the customer's number merged over its contacts, mobiles and
 birthdays now as text, now as numbers, dates or plain serials. The bytes depend on the rows alone: no time stamps.
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import io
 import re
+import string
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -29,7 +30,11 @@ HEADER = (
 _HEADINGS_MERGED = ("A1:H1", "E2:F2", *(f"{column}2:{column}3" for column in "ABCDGH"))
 _FIRST_DATA_ROW = 4
 _MERGED = "所属客户编号"
-_LETTERS = "ABCDEFGH"
+_LETTERS = string.ascii_uppercase
+_SHEET_HEAD = (
+    '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+    '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+)
 _EXCEL_EPOCH = date(1899, 12, 30)
 _SHEET = "xl/worksheets/sheet1.xml"
 _DATE_STYLE = 1
@@ -40,8 +45,18 @@ _TIMES = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*")
 
 def write_workbook(path: Path, rows: Sequence[Row]) -> None:
     """Write contacts as XLSX."""
+    _write(path, "联系人", _sheet(rows))
+
+
+def write_register(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> None:
+    """Write a list under one header line, all cells text, as XLSX."""
+    lines = (_row(number, [_text(cell) for cell in row]) for number, row in enumerate((columns, *rows), start=1))
+    _write(path, "成交登记", (_SHEET_HEAD, *lines, "</sheetData></worksheet>"))
+
+
+def _write(path: Path, name: str, pieces: Iterable[str]) -> None:
     with (
-        zipfile.ZipFile(_skeleton()) as source,
+        zipfile.ZipFile(_skeleton(name)) as source,
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target,
     ):
         for part in source.infolist():
@@ -49,15 +64,15 @@ def write_workbook(path: Path, rows: Sequence[Row]) -> None:
             fixed.compress_type = zipfile.ZIP_DEFLATED
             with target.open(fixed, "w") as file:
                 if part.filename == _SHEET:
-                    file.writelines(piece.encode() for piece in _sheet(rows))
+                    file.writelines(piece.encode() for piece in pieces)
                 else:
                     file.write(_TIMES.sub(rb"\g<1>2024-01-01T00:00:00Z", source.read(part)))
 
 
-def _skeleton() -> io.BytesIO:
+def _skeleton(name: str) -> io.BytesIO:
     book = openpyxl.Workbook()
     sheet = book.worksheets[0]
-    sheet.title = "联系人"
+    sheet.title = name
     sheet["A1"] = _EXCEL_EPOCH  # registers the date style
     buffer = io.BytesIO()
     book.save(buffer)
@@ -67,10 +82,7 @@ def _skeleton() -> io.BytesIO:
 
 def _sheet(rows: Sequence[Row]) -> Iterator[str]:
     """The sheet's XML in pieces."""
-    yield (
-        '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-        '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
-    )
+    yield _SHEET_HEAD
     for number, line in enumerate(((TITLE,), *HEADER), start=1):
         yield _row(number, [_text(text) for text in line])
     merged = list(_HEADINGS_MERGED)

@@ -84,7 +84,16 @@ GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超霞平刚桂华建�
 POSITIONS = ("总经理", "副总经理", "采购经理", "采购员", "技术总监", "工程师", "财务经理", "仓库主管", "销售经理")
 OWNERS = ("张伟", "李娜", "王芳", "刘洋", "陈杰", "杨敏", "赵磊", "黄燕", "周涛", "吴刚", "小张")
 """Salespeople as the old lists call them; all of them are in the owner map."""
+LEAVERS = ("钱程(离职)", "周敏(离职)")
+"""People who left; the owner map names a successor, or the pool."""
 UNKNOWN_OWNERS = ("老钱", "孙经理", "离职人员", "郑爽朗")
-"""Not in the owner map."""
+"""Not in the owner map until somebody completes it."""
+COMPANIES = ("恒泰精工", "恒泰精工", "恒泰电气")
+"""Companies of the group. The second has customer codes of its own."""
+TRADITIONAL = str.maketrans(
+    "华远汇达泽润腾锦万凯诚丰兴辉创联诺顺杰铭机装备数电车饮医疗贸团责东广连长门岛宁苏庆汉兰阳业",
+    "華遠匯達澤潤騰錦萬凱誠豐興輝創聯諾順傑銘機裝備數電車飲醫療貿團責東廣連長門島寧蘇慶漢蘭陽業",
+)
+"""Characters as they are written in Hong Kong and Taiwan."""
 MOBILE_PREFIXES = ("135", "136", "137", "138", "139", "150", "151", "158", "159", "186", "187", "188")
 REMARKS = ("老客户,账期 60 天", "展会认识", "价格敏感", "年度框架协议客户", "需要开专票", "由总部统一采购")
