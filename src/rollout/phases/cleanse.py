@@ -24,6 +24,7 @@ from rollout.phases.dormant import settle_dormant
 from rollout.phases.drift import source_inputs
 from rollout.phases.leases import PREPARE
 from rollout.phases.maps import read_code_map, read_map
+from rollout.phases.past import Past, keep_golden_keys, kept_in, no_past
 from rollout.phases.raw import RawStage, read_source
 from rollout.phases.said import NOTHING_SAID, Said, said
 from rollout.phases.stages import StageStore, code_version, digest, engine
@@ -61,6 +62,7 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
             context.progress,
             decided=decided,
             today=context.clock().astimezone(ZoneInfo(project.spec.project.time_zone)).date(),
+            past=kept_in(context.journal),
         )
         for ordinal, (entity, result) in enumerate(done.items()):
             rows = ledger_rows(store, result)
@@ -80,6 +82,7 @@ def cleanse_entities(
     *,
     decided: Mapping[str, Said],
     today: date,
+    past: Past | None = None,
 ) -> dict[str, EntityCleansing]:
     """Read, cleanse and match every entity; what became of them, parents first.
 
@@ -90,17 +93,20 @@ def cleanse_entities(
         progress: Shows rows.
         decided: By entity what people said about its rows.
         today: In the project's time zone: dormancy counts back from it.
+        past: What earlier runs decided and this one keeps to; None: there was none.
 
     Raises:
         ConfigError: The sources or mappings cannot be used as declared.
     """
+    past = past or no_past()
     raws: dict[str, dict[str, RawStage]] = {}
     done: dict[str, EntityCleansing] = {}
     for entity in project.spec.load_order:
         raws[entity] = {source.name: read(entity, source) for source in project.spec.entities[entity].sources}
         rules = entity_rules(project, entity, decided.get(entity, NOTHING_SAID))
         parents = {name: (done[name], raws[name]) for name in set(rules.references.values())}
-        done[entity] = cleanse_entity(store, rules, raws[entity], parents, progress)
+        matched = cleanse_entity(store, rules, raws[entity], parents, progress, models=past.models(entity))
+        done[entity] = keep_golden_keys(store, matched, past.held(entity))
     plain = dict(done)
     for entity, result in plain.items():
         references = project.spec.entities[entity].references

@@ -17,13 +17,14 @@ from rollout.cleanse.words import RowWord
 from rollout.errors import ConfigError, Fatal
 from rollout.mapping.spec import MappingSpec, OnError
 from rollout.mapping.transforms_base import TransformContext
+from rollout.match.model import MemoryModels, ModelStore
 from rollout.match.parquet import scan, write_parquet
 from rollout.match.spec import MatchSpec
 from rollout.model.finding import Finding, Level
 from rollout.phases.cleansed import EntityCleansing, FieldVolume
 from rollout.phases.context import Progress
 from rollout.phases.map_rows import RowMapper
-from rollout.phases.matching import match_entity
+from rollout.phases.matching import match_entity, model_digest
 from rollout.phases.raw import RawStage, referable_rows
 from rollout.phases.references import Resolver
 from rollout.phases.stages import StageStore, StageWriter, digest, engine
@@ -66,6 +67,8 @@ def cleanse_entity(
     raws: Mapping[str, RawStage],
     parents: Mapping[str, tuple[EntityCleansing, Mapping[str, RawStage]]],
     progress: Progress,
+    *,
+    models: ModelStore | None = None,
 ) -> EntityCleansing:
     """Cleanse and match an entity, or take the result from the workspace if nothing changed.
 
@@ -75,17 +78,20 @@ def cleanse_entity(
         raws: The entity's raw stages by source name.
         parents: For each entity that references point to: its result and raw stages.
         progress: Shows rows.
+        models: Has the trained match model, or gets it; None: it is trained for this once.
 
     Raises:
         ConfigError: A file lacks a column that the mapping reads, or the mapping cannot run.
     """
     parent_keys = {name: done.key for name, (done, _) in sorted(parents.items())}
-    key = digest(rules.digest, [raws[source.name].key for source in rules.spec.sources], parent_keys)
+    inputs = (rules.digest, [raws[source.name].key for source in rules.spec.sources], parent_keys)
+    models = models or MemoryModels()
+    key = digest(*inputs, model_digest(rules, models))
     description = store.path(rules.name, "cleanse", key, "json")
     known = store.load(description, EntityCleansing, files=tuple(f"{kind}_file" for kind in _STAGES))
     if known is not None:
         return known
-    done = _Work(store, rules, raws, parents, key, progress).run()
+    done = _Work(store, rules, raws, parents, key, progress=progress, models=models).run()
     if not done.accounted:
         raise Fatal(
             f"{rules.name}: {done.source} source rows became {done.golden} golden + {done.merged} merged + "
@@ -93,6 +99,8 @@ def cleanse_entity(
             hint="this is a defect of the program; nothing was recorded",
         )
     store.save(description, done)
+    # A model that was trained for it is one of its inputs from now on.
+    store.save(store.path(rules.name, "cleanse", digest(*inputs, model_digest(rules, models)), "json"), done)
     return done
 
 
@@ -106,10 +114,12 @@ class _Work:
         raws: Mapping[str, RawStage],
         parents: Mapping[str, tuple[EntityCleansing, Mapping[str, RawStage]]],
         key: str,
+        *,
         progress: Progress,
+        models: ModelStore,
     ) -> None:
         self.store, self.rules, self.raws, self.parents = store, rules, raws, parents
-        self.key, self.progress = key, progress
+        self.key, self.progress, self.models = key, progress, models
         self.paths = {kind: store.path(rules.name, kind, key) for kind in _STAGES}
         self.mapper = RowMapper(store, rules, raws, key, self.paths["clean"])
         self.golden_file, self.merges_file, self.waves_file = (
@@ -127,7 +137,7 @@ class _Work:
                     if self.rules.references:
                         self._resolve(connection, quarantine)
                 self.mapper.write_held(connection, self.paths["held"])
-                matched = match_entity(connection, self.rules, self.paths, self._complete)
+                matched = match_entity(connection, self.rules, self.paths, self.models, self._complete)
                 self._place(connection)
                 held, problems = _count_problems(connection, self.paths["quarantine"])
                 waves = count_rows(connection, self.store.root, self, list(self.raws.values()), self.rules.waves)

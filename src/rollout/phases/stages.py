@@ -42,6 +42,7 @@ _COMPUTING = (
     "phases/cleanse.py",
     "phases/cleansing.py",
     "phases/matching.py",
+    "phases/past.py",
     "phases/map_rows.py",
     "phases/worded.py",
     "phases/deferred.py",

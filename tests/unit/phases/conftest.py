@@ -15,6 +15,7 @@ from rollout.mapping.spec import SourceSpec
 from rollout.phases.cleanse import cleanse_entities
 from rollout.phases.cleansed import EntityCleansing
 from rollout.phases.context import Silent
+from rollout.phases.past import Past
 from rollout.phases.raw import RawStage, read_raw
 from rollout.phases.said import Said
 from rollout.phases.stages import StageStore
@@ -103,10 +104,18 @@ class Small:
         spec = load_project(self.root / "rollout.yaml", environ={}).spec.entities[entity].sources[source]
         return self._read_source(entity, spec)
 
-    def cleanse(self, decided: Mapping[str, Said] | None = None) -> dict[str, EntityCleansing]:
+    def cleanse(
+        self, decided: Mapping[str, Said] | None = None, past: Past | None = None
+    ) -> dict[str, EntityCleansing]:
         project = load_project(self.root / "rollout.yaml", environ={})
         return cleanse_entities(
-            self.store, project, self._read_source, Silent(), decided=decided or {}, today=date(2026, 7, 1)
+            self.store,
+            project,
+            self._read_source,
+            Silent(),
+            decided=decided or {},
+            today=date(2026, 7, 1),
+            past=past,
         )
 
     def _read_source(self, entity: str, source: SourceSpec) -> RawStage:
