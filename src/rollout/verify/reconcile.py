@@ -176,11 +176,11 @@ def orphans(connection: duckdb.DuckDBPyConnection, data: Sequence[EntityData], e
             f"SELECT count(*), count(*) FILTER (p._target_id IS NULL), coalesce(list(c._target_id ORDER BY "
             f"c._target_id) FILTER (p._target_id IS NULL), [])[1:{_EXAMPLES}] FROM {child} c "
             f"LEFT JOIN {parent} p ON p._target_id = c.{column} WHERE c.{column} IS NOT NULL"
-        ).fetchone()
-        assert found is not None  # an aggregate always answers
-        total += int(found[0])
-        if found[1]:
-            lost[name], examples[name] = int(found[1]), tuple(found[2])
+        ).fetchall()
+        [(references, leading_nowhere, some)] = found  # fetched to its end: else the connection stays in use
+        total += int(references)
+        if leading_nowhere:
+            lost[name], examples[name] = int(leading_nowhere), tuple(some)
     return Orphans(entity=entity, references=total, orphans=lost, examples=examples)
 
 
