@@ -112,7 +112,7 @@ def _import(
         return 2
     told = f"Recorded for {person}: {summary.right:,} right, {summary.wrong:,} wrong"
     told += f", {summary.unanswered:,} left open." if summary.unanswered else "."
-    invocation.emit(summary, text=f"{told}\n{_people(summary.people)}\nNext: rollout verify")
+    invocation.emit(summary, text=f"{told}\n{people_text(summary.people)}\nNext: rollout verify")
     return 0
 
 
@@ -138,10 +138,11 @@ def _list(invocation: Invocation, *, wave: str | None) -> int:
 def _proves(share: float, people: Sequence[PeopleResult]) -> str:
     told = f"If nothing is found wrong this proves: at most {share:.2%} of each entity's records are wrong"
     confidence = f" ({people[0].confidence:.0%} confidence)" if people else ""
-    return f"{told}{confidence}.\n{_people(people)}"
+    return f"{told}{confidence}.\n{people_text(people)}"
 
 
-def _people(people: Sequence[PeopleResult]) -> str:
+def people_text(people: Sequence[PeopleResult]) -> str:
+    """What people's answers prove, a line an entity."""
     lines = []
     for result in people:
         proven = f"{result.open:,} open: no conclusion yet"

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout.cli.tables import gate
+from rollout.cli.sample import people_text
 from rollout.cli.verb import Invocation, verb
 
 if TYPE_CHECKING:
     from rollout.model.progress import Override
     from rollout.phases.verify import VerifySummary
+    from rollout.verify.control_totals import ControlTotalResult
 
 
 @click.option("--entity", "entities", multiple=True, help="Only this entity; may be given several times.")
@@ -41,10 +43,24 @@ def _text(summary: VerifySummary, overrides: Mapping[str, Sequence[Override]]) -
         [
             *(gate(judged, overrides[judged.gate]) for judged in summary.gates),
             looked,
+            *(["Checked by people:", people_text(summary.people)] if summary.people else []),
+            *map(_total, summary.control_totals),
             *(f"report: {path}" for path in summary.reports),
             f"{summary.verdict.value} in {summary.seconds:.1f} s, plan {summary.plan_id} of wave {summary.wave}",
         ]
     )
+
+
+def _total(total: ControlTotalResult) -> str:
+    told = f"{total.name}: {total.observed} of {total.expected} ({'agrees' if total.agrees else total.difference})"
+    if (made := total.made_of) is None:
+        return told
+    parts = {"merged": made.merged, "quarantined": made.quarantined, "skipped": made.skipped}
+    parts["not loaded"] = made.not_loaded
+    less = "".join(f" − {name} {amount}" for name, amount in parts.items() if amount != "0")
+    changed = f" + changed values {made.changed}" if made.changed != "0" else ""
+    unreadable = f"; {made.unreadable:,} rows cannot be read" if made.unreadable else ""
+    return f"{told}, from source rows {made.source}{less}{changed}{unreadable}"
 
 
 command = verb(_verify)

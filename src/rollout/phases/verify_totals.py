@@ -100,17 +100,15 @@ class _Figures:
             values,
         ).fetchall()
         sums = {str(place): Decimal(found or 0) for place, found, _ in rows}
-        held = self.connection.execute(
+        [[held]] = self.connection.execute(
             f"SELECT sum({amount}) FROM golden r JOIN loaded l ON l.golden_key = r._golden_key WHERE {counts}", values
-        ).fetchone()
-        unreadable = self.connection.execute("SELECT count(*) FROM unreadable").fetchone()
-        assert held is not None  # an aggregate always answers
-        assert unreadable is not None
+        ).fetchall()
+        [[unreadable]] = self.connection.execute("SELECT count(*) FROM unreadable").fetchall()
         return MadeOf(
             source=plain(sum(sums.values(), Decimal(0))),
-            changed=plain(Decimal(held[0] or 0) - sums.get("loaded", Decimal(0))),
+            changed=plain(Decimal(held or 0) - sums.get("loaded", Decimal(0))),
             rows={str(place): int(count) for place, _, count in rows},
-            unreadable=int(unreadable[0]),
+            unreadable=int(unreadable),
             **{name: plain(sums.get(name, Decimal(0))) for name in ("merged", "quarantined", "skipped", "not_loaded")},
         )
 
