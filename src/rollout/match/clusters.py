@@ -59,15 +59,21 @@ def cluster(evidence: Evidence, traits: Traits, max_rows: int) -> Clusters:
     return Clusters(labels, resolver.asked(), resolver.contradicted, too_large)
 
 
+def extremes(labels: Ints, numbers: Ints) -> tuple[Ints, Ints]:
+    """By label the lowest and the highest number of its nodes; -1 is none, and highest where there is none."""
+    known = numbers >= 0
+    low, high = np.full(len(labels), np.iinfo(np.int64).max), np.full(len(labels), -1)
+    np.minimum.at(low, labels[known], numbers[known])
+    np.maximum.at(high, labels[known], numbers[known])
+    return low, high
+
+
 def _doubtful(labels: Ints, evidence: Evidence, traits: Traits, counted: Bools, max_rows: int) -> Bools:
     """By label: whether the component must be looked at closely."""
     rows = np.bincount(labels, weights=counted, minlength=len(labels))
     found: Bools = rows > max_rows
     for numbers in traits.values.values():
-        known = numbers >= 0
-        low, high = np.full(len(labels), np.iinfo(np.int64).max), np.full(len(labels), -1)
-        np.minimum.at(low, labels[known], numbers[known])
-        np.maximum.at(high, labels[known], numbers[known])
+        low, high = extremes(labels, numbers)
         found |= (high >= 0) & (low < high)
     left, right = labels[evidence.different.left], labels[evidence.different.right]
     found[left[left == right]] = True

@@ -121,6 +121,7 @@ _COMPANY_NAME = (
 _TEXT_LIKENESS = (
     "len(list_intersect({tokens}_l, {tokens}_r)) / len(list_distinct(list_concat({tokens}_l, {tokens}_r)))::double"
 )
+_ALL_OF_RIGHT, _ALL_OF_LEFT = "list_has_all({rare}_l, {rare}_r)", "list_has_all({rare}_r, {rare}_l)"
 _STREET = "jaro_winkler_similarity({street}_l, {street}_r)"
 
 _ALL = (
@@ -218,8 +219,9 @@ _ALL = (
                         0.04,
                         2e-3,
                     ),
-                    Level("other_number", _STREET + " >= 0.92", 0.04, 0.01),
-                    Level("other", "", 0.17, 0.9867),
+                    Level("slip", _STREET + " >= 0.92 and damerau_levenshtein({first}_l, {first}_r) <= 1", 0.03, 2e-3),
+                    Level("other_number", _STREET + " >= 0.92", 0.008, 0.01, fixed=True),
+                    Level("other", "", 0.172, 0.9847),
                 ),
             ),
         ),
@@ -271,22 +273,31 @@ _ALL = (
             ),
         ),
         strong=(("key",),),
+        weak=("key",),
     ),
     Kind(
         "text",
-        "words, in whatever order; Chinese text by character",
+        "words in whatever order, rare ones above all; Chinese text by character",
         parts.text_parts,
-        ("key", "tokens"),
+        ("key", "tokens", "rare"),
         (
             Evidence(
                 "text",
                 ("key",),
                 (
-                    _same("key", 0.60, 1e-3),
-                    Level("most", _TEXT_LIKENESS + " >= 0.6", 0.15, 1e-3),
-                    Level("close", "jaro_winkler_similarity({key}_l, {key}_r) >= 0.92", 0.05, 2e-3),
-                    Level("some", _TEXT_LIKENESS + " >= 0.3", 0.10, 0.01),
-                    Level("other", "", 0.10, 0.986),
+                    _same("key", 0.50, 1e-3),
+                    Level("distinctive", "len({rare}_l) > 0 and " + _ALL_OF_RIGHT + " and " + _ALL_OF_LEFT, 0.15, 2e-4),
+                    Level(
+                        "contained",
+                        "len({rare}_l) > 0 and len({rare}_r) > 0 and (" + _ALL_OF_RIGHT + " or " + _ALL_OF_LEFT + ")",
+                        0.15,
+                        1e-3,
+                    ),
+                    Level("most", _TEXT_LIKENESS + " >= 0.6", 0.03, 1e-3),
+                    Level("close", "jaro_winkler_similarity({key}_l, {key}_r) >= 0.92", 0.03, 1e-3),
+                    Level("some", "len(list_intersect({rare}_l, {rare}_r)) > 0", 0.06, 4e-3),
+                    Level("nothing", "len({rare}_l) = 0 or len({rare}_r) = 0", 0.05, 0.2),
+                    Level("other", "", 0.03, 0.7928, fixed=True),
                 ),
             ),
         ),
@@ -298,7 +309,6 @@ _ALL = (
         parts.exact_parts,
         ("key",),
         (Evidence("value", ("key",), (_same("key", 0.85, 0.05), Level("other", "", 0.15, 0.95))),),
-        weak=("key",),
     ),
 )
 

@@ -16,6 +16,8 @@ from rollout.mapping.transforms_base import matches
 from rollout.match.layout import FEATURES, Layout, Placed
 
 _BATCH_ROWS = 131_072
+_COMMON_ROWS, _COMMON_SHARE, _MOST_WORDS = 20, 0.0075, 1_000
+"""A word in so many rows, and in such a share of them, does not tell one from another."""
 _FILLER = (
     r"(?i)^[^\pL\pN]*(?:"
     + "|".join(f"{digit}{{4,}}" for digit in "0123456789")
@@ -60,3 +62,46 @@ def feature_table(table: Any, placed: Mapping[str, Placed], fields: Mapping[str,
             parts["sound"] = pa.nulls(len(values), pa.string())
         made |= {at.column(part): parts[part] for part in at.kind.parts}
     return pa.table(made)
+
+
+def common_words(connection: duckdb.DuckDBPyConnection, layout: Layout) -> dict[str, dict[str, float]]:
+    """By column of rare words: what is in too many rows to be rare, by its hash, with its share of the rows."""
+    return {column: _common_words(connection, tokens) for tokens, column in _worded(layout)}
+
+
+def keep_rare_words(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, common: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Take the common words out of the columns of rare ones.
+
+    Args:
+        connection: Has the features.
+        layout: What is compared.
+        common: As `common_words` told when the model was trained.
+    """
+    for _, column in _worded(layout):
+        if common[column]:
+            words = ", ".join(f"'{word}'" for word in sorted(common[column]))
+            connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE {FEATURES} AS SELECT * REPLACE (list_filter({column},"  # noqa: S608
+                f" lambda word: NOT list_contains([{words}], md5(word)[:16])) AS {column}) FROM {FEATURES}"
+            )
+
+
+def _worded(layout: Layout) -> list[tuple[str, str]]:
+    """Columns of all words and of rare ones."""
+    return [
+        (placed.column("tokens"), placed.column("rare"))
+        for placed in layout.placed.values()
+        if "rare" in placed.kind.parts
+    ]
+
+
+def _common_words(connection: duckdb.DuckDBPyConnection, tokens: str) -> dict[str, float]:
+    filled = connection.execute(f"SELECT count({tokens}) FROM {FEATURES}").fetchall()[0][0]  # noqa: S608
+    found = connection.execute(
+        f"SELECT md5(word)[:16], count(*) AS n FROM (SELECT unnest(list_distinct({tokens})) AS word FROM {FEATURES})"  # noqa: S608
+        " GROUP BY word HAVING n >= ? ORDER BY n DESC, 1 LIMIT ?",
+        [max(_COMMON_ROWS, filled * _COMMON_SHARE), _MOST_WORDS],
+    ).fetchall()
+    return {word: rows / filled for word, rows in found}

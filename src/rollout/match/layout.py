@@ -13,7 +13,7 @@ from rollout.match.spec import MatchModel
 
 FEATURES = "match_features"
 """The table that is compared: `row` (place in the clean stage) and a column for each part."""
-_MOST_WEAK_PARTS = 6
+_MOST_WEAK_FIELDS = 7
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,10 @@ class Layout:
         for placed in compared:
             for parts in placed.kind.strong:
                 yield self._rule([(placed, part) for part in parts])
-        weak = [(placed, part) for placed in compared for part in placed.kind.weak][:_MOST_WEAK_PARTS]
+        weak = [placed for placed in compared if placed.kind.weak][:_MOST_WEAK_FIELDS]
         for left, right in combinations(weak, 2):
-            if left[0] is not right[0]:
-                yield self._rule([left, right])
+            for parts in sorted(set(zip(left.kind.weak, right.kind.weak, strict=False))):
+                yield self._rule(list(zip((left, right), parts, strict=True)))
 
     def _rule(self, parts: list[tuple[Placed, str]]) -> Rule:
         return Rule(

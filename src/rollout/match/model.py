@@ -106,14 +106,24 @@ def tf_columns(layout: Layout) -> tuple[str, ...]:
 
 
 def count_terms(connection: duckdb.DuckDBPyConnection, layout: Layout) -> dict[str, dict[str, float]]:
-    """How frequent the common values of each such column are in the features. Values are kept as hashes."""
-    return {column: _terms(connection, column) for column in tf_columns(layout)}
+    """How frequent the common values of each such column are in the features. Values are kept as hashes.
+
+    Rows that agree on all of them count once: what is in one file nine times is no common value.
+    """
+    columns = tf_columns(layout)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE match_terms AS SELECT DISTINCT {', '.join(columns)} FROM {FEATURES}"  # noqa: S608
+    )
+    try:
+        return {column: _terms(connection, column) for column in columns}
+    finally:
+        connection.execute("DROP TABLE match_terms")
 
 
 def _terms(connection: duckdb.DuckDBPyConnection, column: str) -> dict[str, float]:
-    filled = connection.execute(f"SELECT count({column}) FROM {FEATURES}").fetchall()[0][0] or 1  # noqa: S608
+    filled = connection.execute(f"SELECT count({column}) FROM match_terms").fetchall()[0][0] or 1  # noqa: S608
     common = connection.execute(
-        f"SELECT md5({column})[:16], count(*) AS n FROM {FEATURES} WHERE {column} IS NOT NULL"  # noqa: S608
+        f"SELECT md5({column})[:16], count(*) AS n FROM match_terms WHERE {column} IS NOT NULL"  # noqa: S608
         f" GROUP BY {column} HAVING n >= {_COMMON_FROM} ORDER BY n DESC, 1 LIMIT {_MOST_TERMS}"
     ).fetchall()
     return {"": max(1 / filled, _LEAST_FREQUENCY)} | {term: rows / filled for term, rows in common}

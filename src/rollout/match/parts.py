@@ -46,7 +46,6 @@ _ROAD_WORDS = {
 _UNIT_WORDS = frozenset({"ste", "apt", "unit", "room", "rm", "fl", "no"})
 _DISTRICT = re.compile("^[\u4e00-\u9fff]{1,4}?(?:自治县|新区|[区县旗])(?!间)")
 _ROAD_SIGNS = frozenset("路街道巷里弄村镇乡桥")
-_DATE_LENGTH = 10
 
 
 def company_name_parts(values: Any) -> Parts:
@@ -79,10 +78,10 @@ def code_parts(values: Any) -> Parts:
 
 
 def date_parts(values: Any) -> Parts:
-    """Year, month and day of `YYYY-MM-DD…`."""
-    key = pc.utf8_slice_codeunits(values, 0, _DATE_LENGTH)
-    year, month, day = (pc.utf8_slice_codeunits(key, start, end) for start, end in ((0, 4), (5, 7), (8, 10)))
-    return {"key": key, "year": year, "month": month, "day": day}
+    """Year, month and day of `YYYY-MM-DD…`, or of `YYYYMMDD`."""
+    key = pc.utf8_slice_codeunits(pc.replace_substring_regex(values, "[^0-9]+", ""), 0, 8)
+    year, month, day = (pc.utf8_slice_codeunits(key, start, end) for start, end in ((0, 4), (4, 6), (6, 8)))
+    return {"key": _nothing(key), "year": year, "month": month, "day": day}
 
 
 def exact_parts(values: Any) -> Parts:
@@ -91,10 +90,10 @@ def exact_parts(values: Any) -> Parts:
 
 
 def text_parts(values: Any) -> Parts:
-    """Words in lower case; each Chinese character counts as one."""
+    """Words in lower case; each Chinese character counts as one. Which are rare is known once all rows are there."""
     words = _words(values)
     tokens = pc.utf8_split_whitespace(words)
-    return {"key": _nothing(words), "tokens": pc.if_else(pc.is_null(words), pa.scalar(None, tokens.type), tokens)}
+    return {"key": _nothing(words), "tokens": tokens, "rare": tokens}
 
 
 def address_parts(values: Any) -> Parts:

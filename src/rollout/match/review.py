@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rollout.match.clusters import Clusters
+from rollout.match.clusters import Clusters, extremes
 from rollout.match.components import Ints
 from rollout.match.edges import REPEATED, Bools, Evidence, KeyEdges
 from rollout.match.exact import REPEATED_ROW
@@ -66,7 +66,7 @@ def review_queue(
             "right_key": keys.take(pa.array(right)),
             "rule": rules.take(pa.array(number)),
             **told,
-            "reasons": pa.array(_reasons([why[place] for place in chosen], traits, left, right), pa.string()),
+            "reasons": pa.array(_reasons([why[place] for place in chosen], clusters.labels, traits, left, right), pa.string()),
         },
         schema=REVIEW_SCHEMA,
     )
@@ -129,12 +129,13 @@ def _once_a_cluster(labels: Ints, evidence: Evidence, left: Ints, right: Ints, s
     return chosen
 
 
-def _reasons(why: Sequence[str], traits: Traits, left: Ints, right: Ints) -> list[str]:
-    """Why each pair is asked, and what its rows differ in besides."""
-    differ = [
-        (name, (numbers[left] >= 0) & (numbers[right] >= 0) & (numbers[left] != numbers[right]))
-        for name, numbers in traits.values.items()
-    ]
+def _reasons(why: Sequence[str], labels: Ints, traits: Traits, left: Ints, right: Ints) -> list[str]:
+    """Why each pair is asked, and what its clusters differ in besides: whoever says `same` joins all of their rows."""
+    differ = []
+    for name, numbers in traits.values.items():
+        low, high = (extreme[labels] for extreme in extremes(labels, numbers))
+        apart = (low[left] != low[right]) | (high[left] != high[right])
+        differ.append((name, (high[left] >= 0) & (high[right] >= 0) & apart))
     return [
         ",".join(dict.fromkeys([first, *(name for name, apart in differ if apart[at])])) for at, first in enumerate(why)
     ]

@@ -32,15 +32,18 @@ _LEAST, _MOST = 1e-6, 1 - 1e-6
 _ROUNDS = 30
 
 
-def train(connection: duckdb.DuckDBPyConnection, layout: Layout, rows: int) -> tuple[TrainedModel, list[Finding]]:
+def train(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, rows: int, common: Mapping[str, Mapping[str, float]]
+) -> tuple[TrainedModel, list[Finding]]:
     """Train a model on the features and candidate pairs in the database.
 
     Args:
         connection: Has `FEATURES` and `PAIRS`.
         layout: What is compared.
         rows: Of the features.
+        common: Words that are not rare, which the model keeps.
     """
-    model = assumed(layout, rows).model_copy(update={"terms": count_terms(connection, layout)})
+    model = assumed(layout, rows).model_copy(update={"terms": {**count_terms(connection, layout), **common}})
     pairs = connection.execute(f"SELECT count(*) FROM {PAIRS}").fetchall()[0][0]  # noqa: S608 - a constant's name
     if rows < _LEAST_ROWS or pairs < _LEAST_PAIRS:
         return model, [_untrained(layout, f"{rows} rows, {pairs} pairs to compare")]

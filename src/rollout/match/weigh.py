@@ -13,7 +13,7 @@ import duckdb
 
 from rollout.match.blocking import PAIRS, fill_pairs
 from rollout.match.comparisons import Evidence
-from rollout.match.features import fill_features
+from rollout.match.features import common_words, fill_features, keep_rare_words
 from rollout.match.layout import FEATURES, Layout, Placed
 from rollout.match.linker import linker, weigh
 from rollout.match.model import ModelStore, TrainedModel, code_by_level, settings_digest
@@ -65,10 +65,12 @@ def weigh_pairs(
     findings: list[Finding] = []
     try:
         rows = fill_features(connection, clean, layout, fields)
-        compared, too_large = fill_pairs(connection, layout)
         trained = store.load(digest)
+        common = trained.terms if trained else common_words(connection, layout)
+        keep_rare_words(connection, layout, common)
+        compared, too_large = fill_pairs(connection, layout)
         if trained is None:
-            trained, findings = train(connection, layout, rows)
+            trained, findings = train(connection, layout, rows, common)
             store.save(digest, trained)
         with linker(connection, layout, trained, explain=True) as made:
             table = weigh(made, weight_above=_weight(model.review_above))
