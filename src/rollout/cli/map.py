@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,12 +12,23 @@ from rollout.cli.tables import text_table
 from rollout.cli.verb import Invocation, verb
 
 if TYPE_CHECKING:
+    from rollout.phases.context import PhaseContext
     from rollout.phases.map_suggest import SourceSuggestions
+    from rollout.project.spec import Language
 
 
 @click.group()
 def command() -> None:
     """Say which column fills which field: suggested by the data, confirmed by people in a workbook."""
+
+
+def _draft(invocation: Invocation) -> PhaseContext:
+    """The context of a project whose mappings may be missing."""
+    from rollout.phases.context import open_context  # noqa: PLC0415 - heavy
+    from rollout.project.loader import load_draft  # noqa: PLC0415
+
+    _ = invocation.workspace  # begins the log
+    return open_context(load_draft(invocation.path, env=invocation.env), progress=TerminalProgress())
 
 
 _entities = click.option("--entity", "entities", multiple=True, help="Only this entity; may be repeated.")
@@ -26,13 +38,9 @@ _entities = click.option("--entity", "entities", multiple=True, help="Only this 
 @click.option("--write", is_flag=True, help="Add the proposals to the mapping files, unconfirmed; nothing is replaced.")
 def _suggest(invocation: Invocation, *, entities: tuple[str, ...], write: bool) -> int:
     """Suggest columns for fields that nothing fills, with reasons, value maps and date formats."""
-    from rollout.phases.context import open_context  # noqa: PLC0415 - heavy
-    from rollout.phases.map_suggest import run_suggest  # noqa: PLC0415
-    from rollout.project.loader import load_draft  # noqa: PLC0415
+    from rollout.phases.map_suggest import run_suggest  # noqa: PLC0415 - heavy
 
-    invocation.workspace  # noqa: B018 - begins the log
-    project = load_draft(invocation.path, env=invocation.env)
-    with open_context(project, progress=TerminalProgress()) as context:
+    with _draft(invocation) as context:
         summary = run_suggest(context, entities=entities or None, write=write)
     parts = [
         _told(entity, source, told) for entity, sources in summary.entities.items() for source, told in sources.items()
@@ -41,6 +49,24 @@ def _suggest(invocation: Invocation, *, entities: tuple[str, ...], write: bool) 
     if not closing and any(told.fields for sources in summary.entities.values() for told in sources.values()):
         closing = "Next: rollout map suggest --write, then: rollout map export FILE.xlsx"
     invocation.emit(summary, text="\n".join([*parts, closing]).rstrip())
+    return 0
+
+
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_entities
+@click.option("--language", type=click.Choice(["zh", "en"]), help="Of headers. Default: the project's first.")
+def _export(invocation: Invocation, *, file: Path, entities: tuple[str, ...], language: Language | None) -> int:
+    """Write the workbook in which people change and confirm mappings: fields, value maps, owners; samples masked."""
+    from rollout.phases.map_export import export_map  # noqa: PLC0415 - heavy
+
+    with _draft(invocation) as context:
+        summary = export_map(context, file, entities=entities or None, language=language)
+    invocation.emit(
+        summary,
+        text=f"{summary.fields:,} fields are in {summary.file}: {summary.unmapped:,} that nothing fills,"
+        f" {summary.unconfirmed:,} that nobody confirmed; {summary.open_values:,} values and"
+        f" {summary.open_owners:,} people are not mapped.\nNext: fill it in, then: rollout map import {summary.file}",
+    )
     return 0
 
 
@@ -78,3 +104,4 @@ def _about(dates: dict[str, float], likely: str | None, *, must_confirm: bool) -
 
 
 command.add_command(verb(_suggest), "suggest")
+command.add_command(verb(_export), "export")

@@ -74,6 +74,11 @@ def read_yaml(path: Path, name: str) -> Document:
     return _parse(text, document)
 
 
+def parse_yaml(text: str, name: str) -> Document:
+    """As `read_yaml`, of text that is in no file yet."""
+    return _parse(text, Document(name))
+
+
 class _TooLargeError(Exception):
     """Aliases blow the file up, or it contains itself."""
 
