@@ -32,6 +32,8 @@ VERBS = {
     "assess": ("rollout.cli.assess", "Profile the legacy data and list what is wrong with it."),
     "map": ("rollout.cli.map", "Suggest mappings, and have people confirm them in a workbook."),
     "cleanse": ("rollout.cli.cleanse", "Map, normalise and merge the legacy data into golden records."),
+    "quarantine": ("rollout.cli.quarantine", "Hand out rows that were held back, and take in what people repaired."),
+    "dormant": ("rollout.cli.dormant", "List records that nothing happened with for years, and decide about them."),
     "preflight": ("rollout.cli.preflight", "See what in the target would disturb the load, or undo it at night."),
     "automation": ("rollout.cli.automation", "Switch the target's own rules off for the load, and on again by a list."),
     "plan": ("rollout.cli.plan", "Compare with the target and plan every field that will change."),

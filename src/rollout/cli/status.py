@@ -48,6 +48,7 @@ def status_text(status: RolloutStatus) -> str:
         f"gate {gate.name}{f' ({gate.wave})' if gate.wave else ''}: {override_line(override)}"
         for gate, override in overridden(status)
     ]
+    notes += [found.told for found in status.handouts]
     return "\n".join([grid, *notes, next_line(status.next)])
 
 

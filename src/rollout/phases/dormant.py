@@ -152,12 +152,13 @@ class _Settling:
             acts = dormant is not None and any(choice != "keep" for choice in dormant.choices)
             gone = connection.execute("SELECT count(*) FROM left_out").fetchall()[0][0]
             if not gone and not acts and not loses:
-                return self._saved(done.model_copy(update={"dormant": dormant}))
+                findings = (*done.findings, *_undecided(name, rule, dormant))
+                return self._saved(done.model_copy(update={"dormant": dormant, "findings": findings}))
             result = self._write(connection, name, rule, lost)
         if dormant is not None:
             dormant = dormant.model_copy(update={"left_out_rows": result.skipped - done.skipped})
-        findings = [_dropped(name, field, rows) for field, rows in loses.items()]
-        result = result.model_copy(update={"dormant": dormant, "findings": (*result.findings, *findings)})
+        told = (*_undecided(name, rule, dormant), *(_dropped(name, field, rows) for field, rows in loses.items()))
+        result = result.model_copy(update={"dormant": dormant, "findings": (*result.findings, *told)})
         if not result.accounted:
             raise Fatal(f"{name}: rows were lost among dormant records", hint="this is a defect of the program")
         return self._saved(result)
@@ -312,6 +313,23 @@ class _Settling:
 def _clusters(connection: duckdb.DuckDBPyConnection, merges: Path) -> int:
     query = f"SELECT count(DISTINCT golden_key) FROM {scan(merges)}"  # noqa: S608
     return int(connection.execute(query).fetchall()[0][0])
+
+
+def _undecided(name: str, rule: DormantSpec | None, dormant: DormantRecords | None) -> list[Finding]:
+    if rule is None or dormant is None or not dormant.undecided:
+        return []
+    told = f"{dormant.undecided} records with which nothing happened for {rule.after_years:g} years are undecided"
+    return [
+        Finding(
+            id="cleanse.dormant_undecided",
+            level=Level.WARNING,
+            message=told,
+            where=name,
+            hint="see `rollout dormant list`, then decide: no plan is made before that",
+            count=dormant.undecided,
+            detail={"years": f"{rule.after_years:g}"},
+        )
+    ]
 
 
 def _dropped(name: str, field: str, rows: int) -> Finding:

@@ -17,6 +17,7 @@ from rollout.model.base import Frozen
 from rollout.phases.after_target import refuse_before_other
 from rollout.phases.compare_plans import PlanComparison, compare_with_trial
 from rollout.phases.context import PhaseContext, TargetConnector
+from rollout.phases.dormant_ready import refuse_undecided
 from rollout.phases.drift import plan_inputs
 from rollout.phases.leases import working_on
 from rollout.phases.map_ready import refuse_open_mapping
@@ -125,7 +126,8 @@ def plan_wave(
 
     Raises:
         ApprovalError: It is a later wave, and nobody said go to the pilot; the target that must be loaded before this
-            one does not hold the wave; or people must complete the owner map or confirm a date format first.
+            one does not hold the wave; or people must complete the owner map, confirm a date format or decide about
+            dormant records first.
         ConfigError: Nothing was cleansed, or sources or rules changed since.
         Retryable: The target or the database cannot be reached.
     """
@@ -134,6 +136,7 @@ def plan_wave(
     inputs = plan_inputs(context, target_name, target, wave)
     _refuse_stale_cleansing(context, inputs)
     refuse_open_mapping(context)
+    refuse_undecided(context)
     if kind in COVERING:  # a retry finishes what was let through
         refuse_before_other(context, target_name, wave, inputs)
     with context.journal.running("plan", wave=wave) as run:

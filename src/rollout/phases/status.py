@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from rollout.errors import ApprovalError
 from rollout.govern.derive import derive
 from rollout.govern.sequence import Outline, Phase, Step, outline
 from rollout.govern.states import State, StepState, Told, next_step
 from rollout.journal.facts import facts
+from rollout.journal.handouts import handed_out
 from rollout.model.progress import Facts
 from rollout.phases.context import PhaseContext
 from rollout.phases.drift import source_inputs
 from rollout.project.spec import Language, ProjectSpec
 from rollout.report.messages import messages
-from rollout.report.status import GateStatus, PhaseStatus, RolloutStatus
+from rollout.report.status import GateStatus, HandoutStatus, PhaseStatus, RolloutStatus, handout_status
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
@@ -39,8 +42,15 @@ def rollout_status(context: PhaseContext, *, look_at_sources: bool = False) -> R
         project=spec.project.id,
         time_zone=spec.project.time_zone,
         phases=tuple(phases.values()),
+        handouts=_handed_out(context),
         next=phases[due.step] if due and due.step.phase is not Phase.OPERATE else None,
     )
+
+
+def _handed_out(context: PhaseContext) -> tuple[HandoutStatus, ...]:
+    today = context.clock().astimezone(ZoneInfo(context.project.spec.project.time_zone)).date()
+    with context.journal.transaction() as connection:
+        return handout_status(handed_out(connection, context.journal.project_id), today)
 
 
 def gathered(context: PhaseContext) -> Facts:

@@ -81,6 +81,7 @@ def status_table(status: RolloutStatus, language: Language) -> str:
         for gate, override in overridden(status)
     ]
     grid = _table([t(f"column.{name}") for name in names], lines, numbers_from=99)
+    notes += [f"- {_text(found.told if language == 'en' else found.told_zh)}" for found in status.handouts]
     return "\n".join([f"### {t('status.title')}\n", grid, *notes]) + "\n"
 
 
