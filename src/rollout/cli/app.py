@@ -34,6 +34,7 @@ VERBS = {
     "cleanse": ("rollout.cli.cleanse", "Map, normalise and merge the legacy data into golden records."),
     "quarantine": ("rollout.cli.quarantine", "Hand out rows that were held back, and take in what people repaired."),
     "dormant": ("rollout.cli.dormant", "List records that nothing happened with for years, and decide about them."),
+    "review": ("rollout.cli.review", "Have people decide which records are the same where matching does not."),
     "preflight": ("rollout.cli.preflight", "See what in the target would disturb the load, or undo it at night."),
     "automation": ("rollout.cli.automation", "Switch the target's own rules off for the load, and on again by a list."),
     "plan": ("rollout.cli.plan", "Compare with the target and plan every field that will change."),

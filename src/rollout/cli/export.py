@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import click
 
@@ -12,7 +14,7 @@ from rollout.cli.verb import Invocation, verb
 
 @click.group()
 def command() -> None:
-    """Take data out of the CRM, by name and with a reason. What is written holds personal data in clear."""
+    """Take data out: of the CRM by name and with a reason, in clear; and what matching decided, as CSV."""
 
 
 _WHY = "What it is needed for, in a sentence; it is recorded."
@@ -62,4 +64,28 @@ def _offline_customers(invocation: Invocation, *, person: str, code: str, reason
 
 
 command.add_command(verb(_since_cutover), "since-cutover")
+
+
+def _match(what: str, told: str) -> Callable[..., int]:
+    """A verb that writes what matching decided as CSV."""
+
+    @click.option("--entity", required=True, help="Whose.")
+    @click.option(
+        "--file", type=click.Path(path_type=Path, dir_okay=False), help="Default: in the workspace's reports."
+    )
+    @click.option("--why", is_flag=True, help="Also the row that each is tied to, and what was compared.")
+    def export(invocation: Invocation, *, entity: str, file: Path | None, why: bool) -> int:
+        from rollout.phases.match_exports import export_match  # noqa: PLC0415 - heavy
+
+        with invocation.context() as context:
+            summary = export_match(context, what, entity, file=file, why=why)
+        invocation.emit(summary, text=f"{summary.rows:,} lines in {summary.file}")
+        return 0
+
+    export.__doc__ = told
+    return export
+
+
 command.add_command(verb(_offline_customers), "offline-customers")
+command.add_command(verb(_match("merge-map", "Write which rows were merged into which, and why, as CSV.")), "merge-map")
+command.add_command(verb(_match("review-queue", "Write the pairs that wait for people as CSV.")), "review-queue")

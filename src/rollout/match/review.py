@@ -55,6 +55,7 @@ def review_queue(
     at, left, right, key, why = _candidates(clusters, evidence, weak, alone)
     chosen = _once_a_cluster(clusters.labels, evidence, left, right, _strength(at, key, evidence))
     at, left, right, key = (column[chosen] for column in (at, left, right, key))
+    first = [why[place] for place in chosen]
     keys = pa.array(traits.keys, pa.string())
     rules = pa.array([*names, REPEATED_ROW, MODEL], pa.string())
     number = np.where(at >= 0, len(names) + 1, np.where(key == REPEATED, len(names), key))
@@ -66,7 +67,7 @@ def review_queue(
             "right_key": keys.take(pa.array(right)),
             "rule": rules.take(pa.array(number)),
             **told,
-            "reasons": pa.array(_reasons([why[place] for place in chosen], clusters.labels, traits, left, right), pa.string()),
+            "reasons": pa.array(_reasons(first, clusters.labels, traits, left, right), pa.string()),
         },
         schema=REVIEW_SCHEMA,
     )
