@@ -72,6 +72,10 @@ _NEAR_PLACE = "({place}_l = {place}_r or {place}_l is null or {place}_r is null 
 _LIKE_TRADE = (
     "({trade}_l is null or {trade}_r is null or contains({trade}_l, {trade}_r) or contains({trade}_r, {trade}_l))"
 )
+# DuckDB's edit distances count bytes, of which a Chinese character has three: those are counted as a set instead.
+_LATIN = "strlen({brand}_l) = length({brand}_l) and strlen({brand}_r) = length({brand}_r)"
+_SHARED = "len(list_intersect(string_split({brand}_l, ''), string_split({brand}_r, '')))"
+_ONE_SIGN_OTHER = _SHARED + " >= greatest(length({brand}_l), length({brand}_r)) - 1"
 _COMPANY_NAME = (
     Evidence(
         "brand",
@@ -88,12 +92,20 @@ _COMPANY_NAME = (
             ),
             Level(
                 "close",
-                "(damerau_levenshtein({brand}_l, {brand}_r) <= 1 and least(length({brand}_l), length({brand}_r)) >= 3)"
-                " or jaro_winkler_similarity({brand}_l, {brand}_r) >= 0.92",
+                f"case when {_LATIN} then jaro_winkler_similarity({{brand}}_l, {{brand}}_r) >= 0.92"
+                f" else least(length({{brand}}_l), length({{brand}}_r)) >= 3 and {_ONE_SIGN_OTHER} end",
                 0.06,
                 1e-3,
             ),
-            Level("other", "", 0.015, 0.997, fixed=True),
+            Level(
+                "half",
+                f"case when {_LATIN} then jaro_winkler_similarity({{brand}}_l, {{brand}}_r) >= 0.85"
+                f" else {_SHARED} > 0 and {_ONE_SIGN_OTHER} end",
+                0.02,
+                0.01,
+            ),
+            # A company by quite another name is another one, even if all else agrees: a neighbour, or a sister.
+            Level("other", "", 0.001, 0.987, fixed=True),
         ),
     ),
     Evidence(
@@ -103,7 +115,8 @@ _COMPANY_NAME = (
             Level("branch", "coalesce({branch}_l, '') <> coalesce({branch}_r, '')", 0.01, 0.03, fixed=True),
             Level(
                 "registered",
-                "{key}_l = {key}_r and {place}_l is not null and {form}_l is not null",
+                "{place}_l = {place}_r and {brand}_l = {brand}_r and {form}_l = {form}_r"
+                " and coalesce({trade}_l, '') = coalesce({trade}_r, '')",
                 0.4,
                 2e-4,
                 least_u=2e-4,
