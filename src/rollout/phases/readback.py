@@ -90,7 +90,13 @@ class ReadBack:
         with shown(self.context.progress, f"read back {entity}", counted, "records") as progress:
             observe(self.target.read_all(entity), list(fields), path, advance=progress.advance)
         golden = self.repairs.golden_path(entity, golden_paths(self.context)[entity])
-        return EntityData(entity, fields, golden, self.crosswalk(entity), path), counted
+        return EntityData(entity, fields, golden, self.crosswalk(entity), path, carried=self._carried(entity)), counted
+
+    def _carried(self, entity: str) -> tuple[str, ...]:
+        """How the keys begin that syncs give to records of an entity."""
+        integration = self.context.project.spec.integration
+        syncs = integration.syncs.values() if integration else ()
+        return tuple(sync.key_prefix for sync in syncs if sync.entity == entity)
 
     def kept(self, entity: str, fields_path: Path) -> pa.Table:
         """Of the differences found, the fields that the approved plans leave to the people who changed them."""

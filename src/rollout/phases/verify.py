@@ -267,12 +267,13 @@ def _totals(
 def _judge(
     context: PhaseContext, plan: PlanRecord, names: Sequence[str], found: _Found, *, partial: bool
 ) -> tuple[GateResult, ...]:
+    names = _concerned(context, plan, names, found)
     measurements = load_measurements(context.journal.accounting(plan.target, wave=plan.wave), names)
     measurements += verify_measurements(
-        found.reconciled,
+        {name: found.reconciled[name] for name in names},
         found.counted,
-        {name: look.bound for name, look in found.looks.items()},
-        [suite for suites in found.suites.values() for suite in suites],
+        {name: found.looks[name].bound for name in names},
+        [suite for name in names for suite in found.suites[name]],
         list(found.orphans.values()),
     )
     if found.people is not None:
@@ -289,6 +290,21 @@ def _judge(
         )
         for gate in GATES
     )
+
+
+def _concerned(context: PhaseContext, plan: PlanRecord, names: Sequence[str], found: _Found) -> list[str]:
+    """The entities that a wave says something about; all of them where it says nothing about any.
+
+    One whose rows are all in other waves is left out, unless something of it is in the target that should not be.
+    """
+    here = {line.entity: line.source for line in context.journal.accounting(plan.target, wave=plan.wave)}
+    elsewhere = {line.entity for line in context.journal.accounting(plan.target) if line.source}
+    idle = {
+        name
+        for name, result in found.reconciled.items()
+        if not here.get(name) and name in elsewhere and not result.expected and not result.extra
+    }
+    return [name for name in names if name not in idle] or list(names)
 
 
 def _summary(context: PhaseContext, plan: PlanRecord, run_id: str, found: _Found, seconds: float) -> VerifySummary:

@@ -66,6 +66,7 @@ class EntityData:
         kept: Schema `KEPT`; these fields are not judged.
         observed: What the target holds: fields, `_migration_key`, `_target_id`, `_modified_by`; references hold target
             ids.
+        carried: Beginnings of the migration keys that syncs give; such records are not ours to judge.
     """
 
     entity: str
@@ -74,6 +75,7 @@ class EntityData:
     crosswalk: pa.Table
     observed: Path
     kept: pa.Table = field(default_factory=KEPT.empty_table)
+    carried: tuple[str, ...] = ()
 
 
 class Reconciliation(Frozen):
@@ -100,7 +102,7 @@ class Reconciliation(Frozen):
     other_waves: int
     """Records of other waves: not judged here."""
     other: int
-    """Records without migration key: not ours, not judged."""
+    """Records without migration key, or carried by a sync: not ours, not judged."""
     kept: int
     """Differing fields that the plan leaves to people."""
     wrong_fields: dict[str, int]
@@ -231,11 +233,13 @@ def _compare(connection: duckdb.DuckDBPyConnection, data: EntityData, folder: Pa
         "coalesce(sum(len(list_filter(wrong, lambda w: w.kind = 'relation'))), 0) AS relations_broken FROM judged",
     ) | _figures(
         connection,
-        "SELECT count(*) AS observed, count(*) FILTER (o._migration_key IS NULL) AS other, "
-        "count(*) FILTER (o._migration_key IS NOT NULL AND j.migration_key IS NULL AND NOT is_other) AS held, "
+        "SELECT count(*) AS observed, count(*) FILTER (o._migration_key IS NULL OR is_carried) AS other, "
+        "count(*) FILTER (o._migration_key IS NOT NULL AND j.migration_key IS NULL AND NOT is_other AND NOT is_carried)"
+        " AS held, "
         "count(*) FILTER (is_other) AS other_waves FROM ("
         f"SELECT _migration_key, coalesce(_migration_key IN (SELECT migration_key FROM {_name('known', entity)} "
-        f"WHERE state = '{OTHER_WAVE}'), false) AS is_other FROM {_name('observed', entity)}"
+        f"WHERE state = '{OTHER_WAVE}'), false) AS is_other, coalesce({_carried(data)}, false) AS is_carried "
+        f"FROM {_name('observed', entity)}"
         ") o LEFT JOIN judged j ON j.migration_key = o._migration_key",
     )
     wrong_fields = connection.execute("SELECT field, count(*) FROM wrong GROUP BY field ORDER BY 2 DESC, 1").fetchall()
@@ -269,7 +273,7 @@ def _judged_sql(data: EntityData) -> str:
         CREATE OR REPLACE TEMP TABLE judged AS
         WITH copies AS (
             SELECT _migration_key AS migration_key, count(*) AS copies FROM {observed}
-            WHERE _migration_key IS NOT NULL GROUP BY 1
+            WHERE _migration_key IS NOT NULL AND NOT {_carried(data)} GROUP BY 1
         ), expected AS (
             SELECT * FROM {crosswalk} WHERE list_contains($loaded, state)
         ), pairs AS (
@@ -312,6 +316,12 @@ def _judged_sql(data: EntityData) -> str:
             AND k.state IS DISTINCT FROM '{OTHER_WAVE}'
         GROUP BY c.migration_key, k.golden_key, k.migration_key, k.state
     """
+
+
+def _carried(data: EntityData) -> str:
+    """SQL: whether a sync, and no load, made a record. What a load made stays a load's, whatever its key looks like."""
+    begins = " OR ".join(f"starts_with(_migration_key, {_text(prefix)})" for prefix in data.carried) or "false"
+    return f"(({begins}) AND _migration_key NOT IN (SELECT migration_key FROM {_name('known', data.entity)}))"
 
 
 def _relation_joins(field: str, parent: str) -> str:
