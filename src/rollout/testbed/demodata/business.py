@@ -17,6 +17,7 @@ from rollout.testbed.demodata.rows import Known
 Cells = tuple[str | None, ...]
 DORMANT, ORPHAN, OWNER_LEFT = "dormant", "account_missing", "owner_left"
 _DORMANT_SHARE = 0.05
+_TOLD_OF_LOST = 3
 _RECENT, _RECENT_DAYS = date(2026, 1, 5), 280
 _OLD, _OLD_DAYS = date(2019, 3, 1), 1_300
 _SECOND_CODE_SHARE = 0.2
@@ -71,7 +72,8 @@ def make_business(customers: Sequence[Known], first: int, *, seed: int) -> Busin
             done.defects.append((f"customers:{customer.key}", "", DORMANT))
             acts.follow_up(_OLD, _OLD_DAYS)
             continue
-        acts.follow_up(_RECENT, _RECENT_DAYS)
+        if not customer.lost or number % _TOLD_OF_LOST == 0:
+            acts.follow_up(_RECENT, _RECENT_DAYS)
         if not customer.lost:
             acts.all()
     return done

@@ -34,6 +34,8 @@ class Defect:
     spoil: Callable[[str, Rng], str | None]
     lost: bool = False
     """The row cannot be loaded."""
+    region: str = ""
+    """Only rows of this sales region."""
 
 
 def planned(share: float, rows: int) -> int:
@@ -88,7 +90,7 @@ ACCOUNT_DEFECTS = (
     Defect("uscc_check_digit", "统一社会信用代码", 0.006, _wrong_check_digit, lost=True),
     Defect("uscc_scientific", "统一社会信用代码", 0.004, _scientific, lost=True),
     Defect("required_missing", "客户名称", 0.003, _nothing, lost=True),
-    Defect("owner_unknown", "业务员", 0.02, lambda _, rng: rng.choice(UNKNOWN_OWNERS)),
+    Defect("owner_unknown", "业务员", 0.02, lambda _, rng: rng.choice(UNKNOWN_OWNERS), region="华东"),
     Defect("owner_left", "业务员", 0.02, lambda _, rng: rng.choice(LEAVERS)),
     Defect("full_width_digits", "统一社会信用代码", 0.01, lambda code, _: code.translate(FULL_WIDTH)),
     Defect("full_width_digits", "电话", 0.02, lambda phone, _: phone.translate(FULL_WIDTH)),

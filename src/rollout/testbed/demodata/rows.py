@@ -351,6 +351,8 @@ def _plant(
             value = rows[number][defect.field]
             if value is None or number in lost or (number, defect.field) in spoilt:
                 continue
+            if defect.region and not str(rows[number]["区域"]).startswith(defect.region):
+                continue
             if defect.code == "extension" and not value.startswith("0"):
                 continue  # only landlines have one
             rows[number][defect.field] = defect.spoil(value, rng)
