@@ -70,6 +70,50 @@ def _export(invocation: Invocation, *, file: Path, entities: tuple[str, ...], la
     return 0
 
 
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--apply", is_flag=True, help="Write what differs into the mapping files and tables.")
+@click.option("--by", "person", help="Who applies it, as `rollout people` knows them.")
+@click.option(
+    "--code",
+    envvar="ROLLOUT_CODE",
+    help="Their personal code; asked for when missing. $ROLLOUT_CODE keeps it out of the shell's history.",
+)
+@click.option("--reason", default="mapping workbook", show_default=True, help="Why, in a sentence; it is recorded.")
+def _import(
+    invocation: Invocation, *, file: Path, apply: bool, person: str | None, code: str | None, reason: str
+) -> int:
+    """Show what the workbook changes; with --apply write it. Refused where a file changed since the export."""
+    from rollout.phases.map_import import import_map  # noqa: PLC0415 - heavy
+
+    if apply and person is None:
+        raise click.UsageError("--apply needs --by NAME: it is recorded who confirmed the changes")
+    if apply and code is None:
+        code = click.prompt("Personal code", hide_input=True, err=True)
+    with _draft(invocation) as context:
+        summary = import_map(context, file, apply=apply, person=person or "", code=code or "", reason=reason)
+    lines = [
+        f"{change.place} {change.cell}: {change.old or '–'} → {change.new or '–'} ({change.file})"
+        for change in summary.changes
+    ]
+    if summary.problems:
+        wrong = [
+            f"{found.sheet}, line {found.line} ({found.place}): {found.message}\n  → {found.hint}"
+            for found in summary.problems
+        ]
+        invocation.emit(
+            summary, text="\n".join([*lines, *wrong, f"Nothing was written: {len(wrong)} lines cannot be taken."])
+        )
+        return 2
+    if not summary.changes:
+        closing = "The workbook says what the project says: nothing changes."
+    elif summary.applied:
+        closing = f"Written to {', '.join(summary.files)}.\nNext: rollout cleanse"
+    else:
+        closing = f"{len(lines)} cells differ.\nNext: rollout map import {file} --apply --by NAME"
+    invocation.emit(summary, text="\n".join([*lines, closing]))
+    return 0
+
+
 def _told(entity: str, source: str, told: SourceSuggestions) -> str:
     """What is suggested for a source, as people read it."""
     lines = [f"{entity} ← {source} ({told.rows:,} rows; {told.file})"]
@@ -105,3 +149,4 @@ def _about(dates: dict[str, float], likely: str | None, *, must_confirm: bool) -
 
 command.add_command(verb(_suggest), "suggest")
 command.add_command(verb(_export), "export")
+command.add_command(verb(_import), "import")
