@@ -24,6 +24,8 @@ def expectations() -> list[gxe.Expectation]:
         gxe.ExpectColumnValuesToNotMatchRegex(column="name", regex="^(测试|test|Test|TEST)", severity="warning"),
         gxe.ExpectColumnValuesToBeUnique(column="uscc", severity="warning"),
         gxe.ExpectColumnValuesToBeUnique(column="legacy_no", severity="warning"),
+        gxe.ExpectColumnValuesToBeUnique(column="customer_no", severity="warning"),
+        gxe.ExpectColumnValuesToBeUnique(column="erp_code", severity="warning"),
         gxe.ExpectColumnValuesToBeBetween(
             column="established_on.date",
             min_value=datetime.fromisoformat("1800-01-01"),

@@ -32,6 +32,8 @@ FIELDS = {
     "employees": FieldSpec(type=FieldType.INTEGER),
     "annual_revenue": FieldSpec(type=FieldType.DECIMAL),
     "legacy_no": FieldSpec(),
+    "customer_no": FieldSpec(),
+    "erp_code": FieldSpec(),
 }
 CLEAN = {
     "_migration_key": ["K1", "K2", "K3"],
@@ -50,6 +52,8 @@ CLEAN = {
     "employees": ["120", "0", None],
     "annual_revenue": ["12.5", "-3", "1000"],
     "legacy_no": ["A1", "A2", "A3"],
+    "customer_no": ["CUST202601050001", "CUST202601050002", None],
+    "erp_code": ["E1", "E2", None],
 }
 CLEAN_ACCOUNT = {**CLEAN, "annual_revenue": ["12.5", "0", "1000"]}
 RECON = {
@@ -137,6 +141,8 @@ ACCOUNT = {
     "values_to_not_match_regex:name#2": cell("name", "测试公司"),
     "values_to_be_unique:uscc": cell("uscc", "91310000607378001B"),
     "values_to_be_unique:legacy_no": cell("legacy_no", "A2"),
+    "values_to_be_unique:customer_no": cell("customer_no", "CUST202601050002"),
+    "values_to_be_unique:erp_code": cell("erp_code", "E2"),
     "values_to_be_between:established_on.date": cell("established_on", "2999-01-01"),
     "values_to_be_between:employees.number": cell("employees", "-1"),
     "values_to_be_between:annual_revenue.number": cell("annual_revenue", "-3"),
@@ -187,8 +193,81 @@ def test_each_expectation_passes_clean_rows_and_fails_its_poison(suite):
     assert survivors == []
 
 
+NUMBER, DAY = FieldSpec(type=FieldType.DECIMAL), FieldSpec(type=FieldType.DATE)
+BUSINESS = {
+    "product": {"product_no": ("P1", "P2", "P1"), "name": ("主轴", "刀柄", "??????"), "price": ("9.5", "0", "-1")},
+    "campaign": {
+        "campaign_no": ("M1", "M2", "M1"),
+        "name": ("展会", "拜访日", "锟斤拷"),
+        "cost": ("100", "0", "-5"),
+        "starts_on": ("2024-03-01", "2024-04-01", "2024-05-02"),
+        "ends_on": ("2024-03-01", "2024-04-03", "2024-05-01"),
+    },
+    "opportunity": {
+        "opportunity_no": ("O1", "O2", "O1"),
+        "name": ("项目一", "项目二", "烫烫烫"),
+        "amount": ("1", "0", "-1"),
+    },
+    "order": {
+        "company": ("恒泰精工", "恒泰电气", "恒泰精工"),
+        "order_no": ("1", "1", "1"),
+        "ordered_on": ("2020-01-31", "2024-02-29", "2999-01-01"),
+        "amount": ("10", "0", "-10"),
+        "quantity": ("1", "0", "-1"),
+    },
+    "order_line": {
+        "line_no": ("1-1", "1-2", "1-1"),
+        "quantity": ("1", "0", "-1"),
+        "price": ("1", "0", "-1"),
+        "amount": ("1", "0", "-1"),
+    },
+    "contract": {
+        "contract_no": ("K1", "K2", "K1"),
+        "name": ("合同一", "合同二", "合同\ufffd"),
+        "amount": ("1", "0", "-1"),
+        "signed_on": ("2020-01-01", "2021-01-01", "1900-01-01"),
+        "starts_on": ("2020-02-01", "2021-01-01", "2022-02-02"),
+        "ends_on": ("2021-02-01", "2021-01-01", "2022-02-01"),
+    },
+    "ticket": {
+        "ticket_no": ("T1", "T2", "T1"),
+        "subject": ("报修", "咨询", "锟斤拷"),
+        "description": ("说明", "说明", "????"),
+        "opened_on": ("2024-01-01", "2024-01-02", "2999-01-01"),
+        "closed_on": ("2024-01-01", "2024-01-05", "2998-12-31"),
+    },
+    "follow_up": {
+        "followup_no": ("F1", "F2", "F1"),
+        "content": ("电话沟通", "拜访", "Ã¤Â¸"),
+        "happened_on": ("2024-01-01", "2024-01-02", "2999-01-01"),
+    },
+}
+"""By entity and column two clean values, and one that poisons what is expected of the column."""
+
+
+@pytest.mark.parametrize("entity", BUSINESS)
+def test_each_expectation_of_a_business_entity_passes_clean_rows_and_fails_the_poisoned_one(entity):
+    columns = {"_migration_key": ["K1", "K2", "K3"], **{name: list(cells) for name, cells in BUSINESS[entity].items()}}
+    fields = {
+        name: NUMBER
+        if name in {"price", "cost", "amount", "quantity"}
+        else DAY
+        if name.endswith("_on")
+        else FieldSpec()
+        for name in BUSINESS[entity]
+    }
+    frame = suites.typed(text(columns), fields)
+    declared = suites.entity_expectations(SHARED / f"{entity}.py")
+    assert suites.applicable(declared, frame) == (declared, ())
+    clean = suites.run_suite(entity, frame.iloc[:2], suites.entity_expectations(SHARED / f"{entity}.py"))
+    assert [outcome.check for outcome in clean.outcomes if outcome.success is not True or not outcome.evidence] == []
+    poisoned = suites.run_suite(entity, frame, declared)
+    assert [outcome.check for outcome in poisoned.outcomes if outcome.success is not False] == []
+    assert all(set(outcome.keys) <= {"K1", "K3"} for outcome in poisoned.outcomes)
+
+
 def test_every_shared_file_is_tested():
-    assert {path.stem for path in SHARED.glob("*.py")} <= set(SUITES)
+    assert {path.stem for path in SHARED.glob("*.py")} <= {*SUITES, *BUSINESS}
 
 
 def test_failing_rows_are_named_by_key_and_never_by_value():
