@@ -101,7 +101,8 @@ def dormancy(
         "FROM assessed_seen"
     ).fetchall()[0]
     ages = connection.execute(
-        "SELECT date_diff('month', last_on, ?::DATE) // 12 AS years, count(*) FROM assessed_seen "
+        # Whole years before today, counted as the cut-off is: three years ago to the day are not yet three years.
+        "SELECT date_sub('month', last_on + 1, ?::DATE) // 12 AS years, count(*) FROM assessed_seen "
         "WHERE last_on IS NOT NULL GROUP BY 1 ORDER BY 1",
         [today],
     ).fetchall()

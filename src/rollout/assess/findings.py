@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rollout.assess.entity_findings import findings_of_figures
 from rollout.assess.model import EntityProfile, FieldProfile, SourceProfile
 from rollout.model.entity import FieldType
 from rollout.model.finding import Finding, Level
@@ -28,13 +29,21 @@ _INVALID = {
     FieldType.BOOLEAN: "assess.invalid_boolean",
     FieldType.PICKLIST: "assess.invalid_picklist",
 }
+_UNKNOWN_TO_A_MAP = {
+    "owner_unknown": "assess.owner_unknown",
+    "owner_defaulted": "assess.owner_unknown",
+    "value_unmapped": "assess.value_unmapped",
+    "code_unmapped": "assess.code_unmapped",
+}
+"""By reason code: the finding where nothing else is wrong with a column's values."""
 _FORMATTED = (FieldType.PHONE, FieldType.DATE, FieldType.DATETIME)
 _LEVEL_ORDER = {Level.ERROR: 0, Level.WARNING: 1, Level.INFO: 2}
 
 
 def findings_of(entity: EntityProfile) -> list[Finding]:
     """The findings of one entity, in the order of its sources and columns."""
-    return [finding for source in entity.sources for finding in _of_source(source)]
+    found = [finding for source in entity.sources for finding in _of_source(source)]
+    return found if entity.figures is None else [*found, *findings_of_figures(entity.name, entity.figures)]
 
 
 def by_severity(findings: list[Finding]) -> list[Finding]:
@@ -107,6 +116,16 @@ def _of_rows(source: SourceProfile) -> Iterator[Finding]:
                 "these rows go to quarantine unless their owners complete them",
                 field=required.label or required.field,
             )
+    for rule in source.row_rules:
+        yield _found(
+            "assess.rule_broken",
+            Level.INFO if rule.done == "kept" else Level.WARNING,
+            source.name,
+            rule.rows,
+            f"rows that break a rule over several fields ({rule.code})",
+            "have the owners correct one of the values; the rule says what happens to the rest",
+            reason=rule.code,
+        )
     for reference in source.references:
         if reference.unknown:
             yield _found(
@@ -153,7 +172,7 @@ def _of_field(source: SourceProfile, field: FieldProfile) -> Iterator[Finding]:
         )
     if field.invalid and field.type:
         yield _found(
-            _INVALID.get(field.type, "assess.invalid_value"),
+            _invalid(field),
             Level.WARNING,
             where,
             field.invalid,
@@ -170,6 +189,14 @@ def _of_field(source: SourceProfile, field: FieldProfile) -> Iterator[Finding]:
             "shorten the texts, or lengthen the field in the CRM",
         )
     yield from _of_characters(where, field)
+
+
+def _invalid(field: FieldProfile) -> str:
+    """The finding's id: of the map that lacks the values if that is all, else of the field's type."""
+    codes = [violation.code for violation in field.violations if violation.done != "kept"]
+    ids = {_UNKNOWN_TO_A_MAP.get(code, "") for code in codes}
+    general = _INVALID.get(field.type, "assess.invalid_value") if field.type else "assess.invalid_value"
+    return ids.pop() if len(ids) == 1 and "" not in ids else general
 
 
 def _of_characters(where: str, field: FieldProfile) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from rollout.assess.advice_model import Advice
 from rollout.assess.entity_model import EntityFigures
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldType
@@ -198,6 +199,7 @@ class Assessment(Frozen):
     time_zone: str = "UTC"
     entities: tuple[EntityProfile, ...]
     findings: tuple[Finding, ...]
+    advice: Advice = Advice()
 
     @property
     def sources(self) -> tuple[tuple[EntityProfile, SourceProfile], ...]:

@@ -14,14 +14,17 @@ from pydantic import Field
 from rollout.assess.findings import by_severity, findings_of
 from rollout.assess.model import Assessment, EntityProfile
 from rollout.assess.profile import SourceInput, profile_source
+from rollout.assess.score import health_of, score
 from rollout.model.base import Frozen
 from rollout.model.finding import Finding, Level
+from rollout.phases.assess_advice import advice
 from rollout.phases.assess_entities import entity_figures
 from rollout.phases.assess_mapped import MappedEntity, map_entity
 from rollout.phases.context import PhaseContext, shown
 from rollout.phases.raw import RawStage, read_source, referable_rows
 from rollout.phases.stages import StageStore, engine
-from rollout.report.assessment import health, render_assessment
+from rollout.report.assessment import render_assessment
+from rollout.report.assessment_workbook import write_assessment_workbook
 from rollout.report.files import write_document
 
 PHASE = "assess"
@@ -36,7 +39,8 @@ class AssessSummary(Frozen):
     run_id: str
     rows: dict[str, int] = Field(description="Rows read, by entity.")
     unreadable: dict[str, int] = Field(description="Rows that could not be read as rows, by entity.")
-    health: dict[str, float | None] = Field(description="Completeness, validity, uniqueness, readiness; 0 to 1.")
+    health: dict[str, float | None] = Field(description="Shares of rows, values or records that are sound; 0 to 1.")
+    score: float | None = Field(default=None, description="Weighted mean of the shares, 0 to 100.")
     findings: dict[str, int] = Field(description="Findings by level.")
     top: tuple[Finding, ...] = Field(description="Errors and warnings, worst first.")
     reports: tuple[str, ...] = Field(description="Paths of the documents.")
@@ -58,12 +62,9 @@ def run_assess(context: PhaseContext) -> AssessSummary:
     with context.journal.running(PHASE) as run:
         stages = _read(context)
         assessment = assess(context, stages, run_id=run.run_id)
+        assessment = assessment.model_copy(update={"advice": advice(context, assessment, stages)})
         context.journal.add_findings(run.run_id, list(assessment.findings))
-        reports = tuple(
-            str(write_document(context.project.workspace.reports, f"assessment.{language}.html", text))
-            for language in context.project.spec.project.languages
-            for text in [render_assessment(assessment, language)]
-        )
+        reports = _write(context, assessment)
         summary = _summary(assessment, reports)
         run.summary = {"assessment": assessment.model_dump(mode="json"), **summary.model_dump(mode="json")}
     return summary
@@ -156,13 +157,28 @@ def _encodings(findings: Iterable[Finding]) -> dict[str, str]:
     return {item.where: str(item.detail["encoding"]) for item in findings if "encoding" in item.detail}
 
 
+def _write(context: PhaseContext, assessment: Assessment) -> tuple[str, ...]:
+    """A document and a workbook a language; answers their paths, documents first."""
+    folder, languages = context.project.workspace.reports, context.project.spec.project.languages
+    documents = [
+        write_document(folder, f"assessment.{language}.html", render_assessment(assessment, language))
+        for language in languages
+    ]
+    books = [
+        write_assessment_workbook(folder, f"assessment.{language}.xlsx", assessment, language) for language in languages
+    ]
+    return tuple(str(path) for path in (*documents, *books))
+
+
 def _summary(assessment: Assessment, reports: tuple[str, ...]) -> AssessSummary:
     levels = Counter(finding.level for finding in assessment.findings)
+    health = health_of(assessment.entities)
     return AssessSummary(
         run_id=assessment.run_id,
         rows={entity.name: entity.rows for entity in assessment.entities},
         unreadable={entity.name: sum(source.unreadable for source in entity.sources) for entity in assessment.entities},
-        health={name: ratio.share for name, ratio in health(assessment)},
+        health={name: ratio.share for name, ratio in health.items()},
+        score=score(health),
         findings={level.value: levels[level] for level in Level},
         top=tuple(finding for finding in assessment.findings if finding.level is not Level.INFO),
         reports=reports,

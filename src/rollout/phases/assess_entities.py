@@ -106,7 +106,7 @@ def _dormancy(
             f"FROM read_parquet({literal(str(mapped[name].path))}, file_row_number = true) AS m "
             "LEFT JOIN assessed_same AS s ON s.row = m.file_row_number"
         )
-        return dormancy(connection, records, seen, after_years=rule.after_years, today=today)
+        return dormancy(connection, records, seen, after_years=rule.after_years, today=rule.as_of or today)
     finally:
         connection.unregister("assessed_same")
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rollout.assess.entity_model import EntityFigures
 from rollout.assess.findings import by_severity
-from rollout.assess.model import Assessment, FieldProfile, Ratio
+from rollout.assess.model import Assessment, EntityProfile, FieldProfile, Ratio
+from rollout.assess.score import WEIGHTS, health_of, health_of_source, score
 from rollout.model.finding import Finding, Level
 from rollout.project.spec import Language
-from rollout.report import figures
+from rollout.report import assessment_charts, figures
 from rollout.report.html import render
 from rollout.report.messages import Messages, messages
 
 TOP_FINDINGS = 12
 """What a manager reads first; the rest follows in the appendix."""
 
-HEALTH = ("completeness", "validity", "uniqueness", "readiness")
-"""Ratios of `SourceProfile`, in the order in which they are printed."""
+GOOD, FAIR = 90, 75
+"""Scores from which on the data is called good, and fair."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,21 @@ class FindingRow:
 
     finding: Finding
     share: float | None
+
+
+@dataclass(frozen=True)
+class EntityRow:
+    """An entity, what people call it, and its health."""
+
+    entity: EntityProfile
+    label: str
+    health: Mapping[str, Ratio]
+    score: float | None
+
+    @property
+    def figures(self) -> EntityFigures | None:
+        """What was found of it as a whole."""
+        return self.entity.figures
 
 
 def render_assessment(assessment: Assessment, language: Language) -> str:
@@ -41,35 +58,58 @@ def render_assessment(assessment: Assessment, language: Language) -> str:
     urgent = [finding for finding in ordered if finding.level is not Level.INFO][:TOP_FINDINGS] or ordered[:3]
     rest = [finding for finding in ordered if finding not in urgent]
     rows = {source.name: source.rows for _, source in assessment.sources}
+    health = health_of(assessment.entities)
     return render(
         "assessment.html.jinja",
         language,
         company=t.label(assessment.company, assessment.company_en) or assessment.project,
         doc=assessment,
-        summary=_summary(assessment, t),
+        summary=_summary(assessment, health, t),
         levels={level.value: 0 for level in Level} | Counter(f.level.value for f in assessment.findings),
-        health=health(assessment),
+        health=health,
+        weights=WEIGHTS,
+        score=score(health),
+        formula=score_formula(health, t),
+        grade=grade,
+        entities=entity_rows(assessment, t),
         labels={entity.name: t.label(entity.label, entity.label_en) for entity in assessment.entities},
+        source_health=health_of_source,
         top=_rows(urgent, rows),
         rest=_rows(rest, rows),
         shapes=_shapes,
         characters=_characters,
+        charts=assessment_charts,
     )
 
 
-def health(assessment: Assessment) -> list[tuple[str, Ratio]]:
-    """The four health figures over all sources."""
-    totals = []
-    for name in HEALTH:
-        total = Ratio(part=0, whole=0)
-        for _, source in assessment.sources:
-            total += getattr(source, name)
-        totals.append((name, total))
-    return totals
+def entity_rows(assessment: Assessment, t: Messages) -> tuple[EntityRow, ...]:
+    """Every entity with its health, in load order."""
+    found = ((entity, health_of([entity])) for entity in assessment.entities)
+    return tuple(
+        EntityRow(entity, t.label(entity.label, entity.label_en), health, score(health)) for entity, health in found
+    )
 
 
-def _summary(assessment: Assessment, t: Messages) -> str:
-    ready = dict(health(assessment))["readiness"]
+def score_formula(health: Mapping[str, Ratio], t: Messages) -> str:
+    """The score as it was added up, with its figures."""
+    counted = [(name, weight, health[name]) for name, weight in WEIGHTS.items() if health[name].whole]
+    told = " + ".join(
+        f"{weight} × {figures.ratio(ratio, 2)} ({t(f'health.{name}.name')})" for name, weight, ratio in counted
+    )
+    total = sum(weight for _, weight, _ in counted)
+    result = score(health)
+    return "–" if result is None else f"( {told} ) ÷ {total} = {result / 100:.2%}".replace("%", " %")
+
+
+def grade(value: float | None) -> str:
+    """How a score or a share in percent is coloured: good, open or bad."""
+    if value is None:
+        return ""
+    return "good" if value >= GOOD else "open" if value >= FAIR else "bad"
+
+
+def _summary(assessment: Assessment, health: Mapping[str, Ratio], t: Messages) -> str:
+    ready = health["readiness"]
     warnings = sum(1 for finding in assessment.findings if finding.level is not Level.INFO)
     return t(
         "assessment.summary",

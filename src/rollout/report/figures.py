@@ -33,6 +33,21 @@ def share(value: float | None, digits: int = 1) -> str:
     return f"{text.removesuffix('.' + '0' * digits)} %"
 
 
+def points(value: float | None) -> str:
+    """A score of 0 to 100 with one decimal; a dash for nothing. Never rounded up to 100."""
+    if value is None:
+        return "–"
+    return "100" if value == 100 else f"{min(value, 99.9):.1f}"  # noqa: PLR2004
+
+
+def short(value: int) -> str:
+    """``940``, ``1.2k``, ``35k``, ``1.2M``: where there is room for a few signs only."""
+    for size, sign in ((1_000_000, "M"), (1_000, "k")):
+        if value >= size:
+            return f"{value / size:.1f}".removesuffix(".0") + sign if value < 10 * size else f"{value / size:.0f}{sign}"
+    return str(value)
+
+
 def seconds(value: float | None) -> str:
     """``0.042 s``, ``12.3 s``: three figures that count; a dash for nothing."""
     if value is None:

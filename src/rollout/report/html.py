@@ -48,5 +48,7 @@ def _environment() -> Environment:
         moment=moment,
         stacked=figures.stacked,
         seconds=figures.seconds,
+        points=figures.points,
+        short=figures.short,
     )
     return environment

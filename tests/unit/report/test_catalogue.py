@@ -12,6 +12,7 @@ from typing import get_args
 import pytest
 
 import rollout
+from rollout.assess import score
 from rollout.cleanse.reasons import REASONS
 from rollout.connectors.reasons import Reason
 from rollout.govern.sequence import Phase
@@ -25,7 +26,7 @@ from rollout.model.verdict import Verdict
 from rollout.operate.kinds import WRONG, Because
 from rollout.phases.loadtest import MIX
 from rollout.project.gates import DEFAULT_CRITERIA, METRICS
-from rollout.report import assessment, documents, integration, loadtest, markdown, reason_codes, rejects_workbook
+from rollout.report import documents, integration, loadtest, markdown, reason_codes, rejects_workbook
 from rollout.report.messages import MissingMessage, catalogue_files, messages
 from rollout.report.operation_documents import SYNC_KINDS, NightState, Slot
 
@@ -92,7 +93,7 @@ def family_keys() -> set[str]:
         "verdict": [verdict.value for verdict in Verdict],
         "acceptance": [f"verdict_{verdict.value}" for verdict in Verdict],
         "type": [kind.value for kind in FieldType],
-        "health": [f"{name}.{part}" for name in assessment.HEALTH for part in ("name", "formula")],
+        "health": [f"{name}.{part}" for name in score.HEALTH for part in ("name", "formula")],
         "characters": ["control", "full_width", "formula"],
         "reconcile": [name for name in documents.ReconcileFigures.model_fields if name != "entity"],
         "action": [action.value for action in Action],
