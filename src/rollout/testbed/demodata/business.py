@@ -5,6 +5,7 @@ Every customer was spoken to in 2026, but for those planted as dormant: with the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -45,6 +46,8 @@ class Business:
 
     rows: dict[str, list[Cells]] = field(default_factory=dict)
     defects: list[tuple[str, str, str]] = field(default_factory=list)
+    dormant: set[str] = field(default_factory=set)
+    """Clusters of the customers with whom nothing happened any more."""
 
     def add(self, table: str, *cells: str | None) -> None:
         """Append a row."""
@@ -65,10 +68,12 @@ def make_business(customers: Sequence[Known], first: int, *, seed: int) -> Busin
     """
     rng = Random(f"{seed}/{first}/business")  # noqa: S311 - made-up data, no secrets
     done = Business()
+    rows = Counter(customer.cluster for customer in customers)
     for number, customer in enumerate(customers, start=first + 1):
         # Of customers that stay behind, little is told: they take it with them into quarantine.
         acts = _Acts(done, customer, number, rng)
-        if customer.is_first and not customer.lost and rng.random() < _DORMANT_SHARE:
+        if rows[customer.cluster] == 1 and not customer.lost and rng.random() < _DORMANT_SHARE:
+            done.dormant.add(customer.cluster)
             done.defects.append((f"customers:{customer.key}", "", DORMANT))
             acts.follow_up(_OLD, _OLD_DAYS)
             continue

@@ -109,7 +109,7 @@ def _write(
         for first in range(0, accounts, BLOCK_ROWS):
             block = make_block(first, min(BLOCK_ROWS, accounts - first), seed=seed, names=names)
             business = make_business(block.customers, first, seed=seed)
-            others = make_others(block.customers, first, seed=seed)
+            others = make_others(block.customers, first, seed=seed, dormant=business.dormant)
             into(business, others)
             files.add(block, others)
             files.add_lists(business.rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -34,15 +34,23 @@ class Others:
     defects: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-def make_others(customers: Sequence[Known], first: int, *, seed: int) -> Others:
-    """What the ERP and the fair's register say of a block's customers, and of some more."""
+def make_others(customers: Sequence[Known], first: int, *, seed: int, dormant: Collection[str]) -> Others:
+    """What the ERP and the fair's register say of a block's customers, and of some more.
+
+    Args:
+        customers: The block's rows.
+        first: Number of the block's first row.
+        seed: Of the whole data set.
+        dormant: Clusters of customers who come to no fair any more.
+    """
     rng = Random(f"{seed}/{first}/others")  # noqa: S311 - made-up data, no secrets
     made = Others()
     known = [customer for customer in customers if customer.is_first and not customer.lost]
     for customer in rng.sample(known, int(len(known) * _ERP_SHARE)):
         _erp(made, customer, rng)
+    alive = [customer for customer in known if customer.cluster not in dormant]
     for at in range(int(len(customers) * _FAIR_SHARE)):
-        _visitor(made, rng.choice(known) if rng.random() < _KNOWN_SHARE else None, first + at + 1, rng)
+        _visitor(made, rng.choice(alive) if rng.random() < _KNOWN_SHARE else None, first + at + 1, rng)
     return made
 
 
