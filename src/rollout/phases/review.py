@@ -17,7 +17,9 @@ from pydantic import Field
 
 from rollout.errors import ConfigError
 from rollout.journal import audit_trail, handouts, pair_decisions, people
+from rollout.match.exact import REPEATED_ROW
 from rollout.match.review import DECISION
+from rollout.match.spec import Guards, MatchSpec
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldSpec
 from rollout.model.masking import mask_field
@@ -78,6 +80,11 @@ class ReviewQueue:
         """The entity."""
         return self._context.project.spec.entities[self.entity]
 
+    @property
+    def guards(self) -> Guards:
+        """What is never merged without a person."""
+        return self._context.project.spec.match.get(self.entity, MatchSpec()).guards
+
     def pairs(self, *, merged: bool = False) -> list[Pair]:
         """The pairs to decide, the likeliest first; then what was merged by itself, the lightest first."""
         found = [Pair(**line, state=OPEN) for line in self._table("review_file").to_pylist()]
@@ -85,7 +92,7 @@ class ReviewQueue:
             merges = [
                 Pair(line["source_key"], line["tied_to"], line["rule"], line["weight"], None, line["why"], "", MERGED)
                 for line in self._table("merges_file").to_pylist()
-                if line["rule"] != DECISION
+                if line["rule"] not in (DECISION, REPEATED_ROW)
             ]
             found += sorted(merges, key=lambda pair: (pair.weight is None, pair.weight or 0.0, pair.left_key))
         return [pair._replace(state=self.decided.get(pair.ends, pair.state)) for pair in found]
@@ -251,7 +258,7 @@ def _hand_out(context: PhaseContext, queue: ReviewQueue, pairs: Sequence[Pair], 
     journal, now = context.journal, context.clock()
     handout_id = handouts.new_id()
     path = order.folder / f"review-{queue.entity}-{now:%Y%m%d}-{handout_id}.xlsx"
-    recipient = ", ".join(context.project.spec.match[queue.entity].guards.directors) or KIND
+    recipient = ", ".join(queue.guards.directors) or KIND
     info = {
         "project": context.project.spec.project.id,
         "entity": queue.entity,

@@ -137,7 +137,7 @@ class _Checker:
 
     def __init__(self, context: PhaseContext, queue: ReviewQueue, person: str) -> None:
         self._context, self._queue, self._person = context, queue, person
-        self._guards = context.project.spec.match[queue.entity].guards
+        self._guards = queue.guards
         self._target = context.target("load")[0]
 
     def problem(self, made: PairDecision, pair: Pair | None) -> _Problem | None:
