@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rollout.mapping.transforms_base import by_scalar, matches
-from rollout.match.places import PROVINCE_OF
+from rollout.match.places import COUNTIES, PROVINCE_OF
 from rollout.match.trades import TRADES
 
 HAN = r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}"
@@ -46,12 +46,14 @@ class NameParts(NamedTuple):
     place: str | None
     """The most exact one: 浙江省杭州市 → 杭州."""
     province: str | None
+    city: str | None
+    """The place where it is a city of its own: neither a whole province nor a part of another city."""
     trade: str | None
     form: str | None
     branch: str | None
 
 
-NO_PARTS = NameParts(None, None, None, None, None, None, None)
+NO_PARTS = NameParts(*[None] * 8)
 
 
 def split(names: Any) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def split_one(name: str) -> NameParts:
     """Take one name apart that `folded` has been through."""
     if not _CHINESE.search(name):
         brand = _SIGNS.sub(" ", _LATIN_FORM.sub("", name)).strip()
-        return NameParts(_SIGNS.sub("", name) or None, brand or None, None, None, None, None, None)
+        return NameParts(_SIGNS.sub("", name) or None, brand or None, None, None, None, None, None, None)
     name = name.replace("有限责任公司", "有限公司")
     key = _SIGNS.sub("", name)
     branch = None
@@ -87,8 +89,16 @@ def split_one(name: str) -> NameParts:
     if place and brand in TRADES:  # 永康机械厂: the place is all it is called by
         brand, trade, place = place, rest, None
     place = inner or place
+    province = PROVINCE_OF.get(place or "")
     return NameParts(
-        key, brand or None, place, PROVINCE_OF.get(place or ""), trade or None, form.group() if form else None, branch
+        key=key,
+        brand=brand or None,
+        place=place,
+        province=province,
+        city=None if place == province or place in COUNTIES else place,
+        trade=trade or None,
+        form=form.group() if form else None,
+        branch=branch,
     )
 
 

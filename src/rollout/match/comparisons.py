@@ -68,7 +68,10 @@ def _same(part: str, m: float, u: float) -> Level:
     return Level("same", f"{{{part}}}_l = {{{part}}}_r", m, u, tf=part)
 
 
-_NEAR_PLACE = "({place}_l = {place}_r or {place}_l is null or {place}_r is null or {province}_l = {province}_r)"
+_NEAR_PLACE = (
+    "({place}_l is null or {place}_r is null or {place}_l = {place}_r"
+    " or {province}_l = {province}_r and ({city}_l is null or {city}_r is null))"
+)
 _LIKE_TRADE = (
     "({trade}_l is null or {trade}_r is null or contains({trade}_l, {trade}_r) or contains({trade}_r, {trade}_l))"
 )
@@ -125,9 +128,9 @@ _COMPANY_NAME = (
             Level("trade", "{trade}_l = {trade}_r and " + _NEAR_PLACE, 0.15, 0.02),
             Level("place", "{place}_l = {place}_r and " + _LIKE_TRADE, 0.1, 0.01),
             Level("neither", _NEAR_PLACE + " and " + _LIKE_TRADE, 0.118, 0.1),
-            Level("other_trade", _NEAR_PLACE, 0.01, 0.2, fixed=True),
-            Level("other_place", "{trade}_l = {trade}_r", 0.01, 0.05, fixed=True),
-            Level("other", "", 0.002, 0.586, fixed=True),
+            Level("other_trade", _NEAR_PLACE, 0.002, 0.2, fixed=True),
+            Level("other_place", "{trade}_l = {trade}_r", 0.001, 0.05, fixed=True),
+            Level("other", "", 0.0005, 0.586, fixed=True),
         ),
     ),
 )
@@ -142,7 +145,7 @@ _ALL = (
         "company_name",
         "place, brand, trade, legal form and branch apart; simplified characters, pinyin",
         parts.company_name_parts,
-        ("brand", "key", "place", "province", "trade", "form", "branch", "sound"),
+        ("brand", "key", "place", "province", "city", "trade", "form", "branch", "sound"),
         _COMPANY_NAME,
         strong=(("brand", "place"), ("brand",), ("sound",)),
         args=("pinyin",),

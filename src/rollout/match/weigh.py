@@ -73,15 +73,16 @@ def weigh_pairs(
             trained, findings = train(connection, layout, rows, common)
             store.save(digest, trained)
         with linker(connection, layout, trained, explain=True) as made:
-            table = weigh(made, weight_above=_weight(model.review_above))
+            table = weigh(made, weight_above=review_weight(model))
             pairs = connection.query(_pairs_query(layout, table)).to_arrow_table()
     finally:
         connection.execute(f"DROP TABLE IF EXISTS {FEATURES}; DROP TABLE IF EXISTS {PAIRS}")
     return Pairs(pairs, compared, trained, (*findings, *too_large))
 
 
-def _weight(probability: float) -> float:
-    """Log2 of the odds."""
+def review_weight(model: MatchModel) -> float:
+    """The match weight that `review_above` is: log2 of its odds."""
+    probability = model.review_above
     return math.log2(probability / (1 - probability)) if probability < 1 else math.inf
 
 
