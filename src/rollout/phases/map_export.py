@@ -262,4 +262,4 @@ def _record(context: PhaseContext, handout_id: str, path: Path, *, rows: int, sh
             exported_at=now,
         )
         detail = {"rows": rows, "sha256": sha256}
-        audit_trail.append(connection, context.journal.project_id, who, "mapping.exported", handout_id, detail)
+        audit_trail.append(connection, context.journal.project_id, who, "map.exported", handout_id, detail)

@@ -343,7 +343,7 @@ def _apply(context: PhaseContext, state: MapState, found: _Found, book: Book, *,
             returned_at=context.clock(),
         )
         detail = {"files": sorted(found.texts), "changes": len(found.changes), "reason": reason}
-        audit_trail.append(connection, journal.project_id, person, "mapping.imported", handout_id, detail)
+        audit_trail.append(connection, journal.project_id, person, "map.imported", handout_id, detail)
 
 
 def _changed_meanwhile(state: MapState, root: Path, files: Mapping[str, str]) -> Iterator[str]:

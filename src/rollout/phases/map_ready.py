@@ -110,7 +110,9 @@ def _open_columns(context: PhaseContext, *codes: str) -> Iterator[RawColumn]:
     """The columns of fields beside which the latest cleansing saw one of the codes."""
     run = context.journal.latest_run("cleanse")
     for entity, summary in (run.summary["entities"] if run else {}).items():
-        places = {found["where"] for found in summary["findings"] if found["id"].removeprefix("cleanse.") in codes}
+        places = {
+            found["where"] for found in summary.get("findings", ()) if found["id"].removeprefix("cleanse.") in codes
+        }
         for place in sorted(places):
             yield from cleansed_columns(context, entity, str(place).partition(".")[2])
 

@@ -15,6 +15,7 @@ from rollout.mapping.spec import MappingRule, MappingSpec, TransformStep
 from rollout.mapping.transforms import code_map_files, compile_steps, value_map_files
 from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.finding import Finding
+from rollout.project.check_data import check_value_map
 from rollout.project.check_layers import check_layers
 from rollout.project.check_targets import check_targets
 from rollout.project.gates import METRICS
@@ -217,7 +218,8 @@ def check_mapping(
             field = entity.fields[rule.target]
             findings += _reference(spec, rule, field, document, place)
             findings += _fixed_values(rule, field, document, place)
-        findings += _transforms(spec, rule, document, place, root)
+        wrong = list(_transforms(spec, rule, document, place, root))
+        findings += wrong or check_value_map(rule, entity, document, place, root)
     mapped = {rule.target for rule in mapping.fields}
     for name, field in entity.fields.items():
         if field.required and name not in mapped:

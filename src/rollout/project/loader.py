@@ -15,6 +15,7 @@ from rollout.mapping.spec import MappingSpec
 from rollout.mapping.transforms import code_map_files, value_map_files
 from rollout.model.finding import Finding, Level, has_errors
 from rollout.project.check import check_mapping, check_spec
+from rollout.project.check_data import check_numbers
 from rollout.project.local_env import read_local_env
 from rollout.project.locate import find_project, workspace_of
 from rollout.project.resolve import clear_secrets, resolve_variables, select_environment
@@ -166,6 +167,7 @@ def _read(
             findings += told_of_it
             if mapping is not None:
                 mappings[name, source.name] = mapping
+    findings += check_numbers(spec, mappings, document)
     if has_errors([finding for finding in findings if finding.id not in tolerated]):
         return None, findings
     return Project(spec, path, root, mappings, workspace, env), findings
