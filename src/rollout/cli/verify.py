@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout.cli.tables import gate
 from rollout.cli.sample import people_text
+from rollout.cli.tables import gate
 from rollout.cli.verb import Invocation, verb
 
 if TYPE_CHECKING:

@@ -100,10 +100,18 @@ class _Figures:
             values,
         ).fetchall()
         sums = {str(place): Decimal(found or 0) for place, found, _ in rows}
+        # A golden record that no source row stands for is in no sum, and so shows as a difference.
         [[held]] = self.connection.execute(
-            f"SELECT sum({amount}) FROM golden r JOIN loaded l ON l.golden_key = r._golden_key WHERE {counts}", values
+            f"SELECT sum({amount}) FROM golden r JOIN loaded l ON l.golden_key = r._golden_key "
+            "WHERE r._golden_key IN (SELECT source_key FROM raw UNION ALL SELECT source_key FROM unreadable) "
+            f"AND {counts}",
+            values,
         ).fetchall()
-        [[unreadable]] = self.connection.execute("SELECT count(*) FROM unreadable").fetchall()
+        # People may have put right what cannot be read: such a row is in a golden record.
+        [[unreadable]] = self.connection.execute(
+            "SELECT count(*) FROM unreadable u WHERE u.source_key NOT IN "
+            "(SELECT source_key FROM places WHERE place IN ('golden', 'merged'))"
+        ).fetchall()
         return MadeOf(
             source=plain(sum(sums.values(), Decimal(0))),
             changed=plain(Decimal(held or 0) - sums.get("loaded", Decimal(0))),
