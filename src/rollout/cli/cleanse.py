@@ -39,4 +39,5 @@ def _text(summary: CleanseSummary) -> str:
         for done in summary.entities.values()
         for finding in done.findings
     ]
+    lines += [f"report: {path}" for path in summary.reports]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from pydantic import computed_field
+from pydantic import Field, computed_field
 
 from rollout.journal.leases import hold
 from rollout.journal.ledger import LedgerRow
@@ -17,6 +17,7 @@ from rollout.match.parquet import scan
 from rollout.match.spec import MatchSpec
 from rollout.model.base import Frozen
 from rollout.phases.cleansed import EntityCleansing
+from rollout.phases.cleansed_report import write_cleansing_reports
 from rollout.phases.cleansing import EntityRules, cleanse_entity
 from rollout.phases.context import PhaseContext, Progress
 from rollout.phases.deferred import resolve_deferred
@@ -36,6 +37,7 @@ class CleanseSummary(Frozen):
     """What the phase did, by entity in load order."""
 
     entities: dict[str, EntityCleansing]
+    reports: tuple[str, ...] = Field(default=(), description="Paths of the data cleansing report, a language each.")
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -69,7 +71,9 @@ def run_cleanse(context: PhaseContext) -> CleanseSummary:
             context.journal.replace_ledger(entity, rows, source_rows=result.waves, ordinal=ordinal, run_id=run.run_id)
             context.journal.add_findings(run.run_id, list(result.findings))
         context.journal.forget_ledger_but(list(done))
-        summary = CleanseSummary(entities=done)
+        summary = CleanseSummary(
+            entities=done, reports=write_cleansing_reports(context, store, done, run_id=run.run_id)
+        )
         run.summary = {**summary.model_dump(mode="json"), "inputs": inputs}
     return summary
 
