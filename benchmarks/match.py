@@ -1,0 +1,214 @@
+"""Matching by a model: how right it is on made-up records whose doubles are known, and its cost beside plain Splink.
+
+"Plain" is Splink as its documentation configures it: its own library's comparisons over the same columns, trained the
+same way, everything from the threshold on merged. For the time it is Splink with our very settings and columns.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from benchmarks.figures import judge_at_least, judge_at_most
+from benchmarks.match_persons import persons
+from benchmarks.match_plain import plain_companies_pairs, plain_stage_s
+from benchmarks.match_truth import Row, Truth, companies
+from rollout.mapping.transforms_base import TransformContext
+from rollout.match.components import components
+from rollout.match.matcher import MatchFiles, Matching, match_rows
+from rollout.match.model import MemoryModels
+from rollout.match.spec import Guards, MatchKey, MatchModel, MatchSpec
+from rollout.match.weigh import weigh_pairs
+from rollout.phases.stages import engine
+
+ROWS = 1_000_000
+QUALITY_RECORDS, PERSONS = 16_000, 5_000
+SEEDS = (9_001, 9_002)
+COMPANY = MatchSpec(
+    keys=(MatchKey(name="统一社会信用代码相同", fields=("uscc",)),),
+    model=MatchModel(
+        comparisons={
+            "name": "company_name",
+            "uscc": "code",
+            "phone": "phone",
+            "address": "address",
+            "website": "text",
+        }
+    ),
+    guards=Guards(branches="name", never_alone=("phone",)),
+)
+PERSON = MatchSpec(
+    model=MatchModel(
+        comparisons={
+            "given_name": "person_name",
+            "surname": "person_name",
+            "street": "address",
+            "suburb": "person_name",
+            "postcode": "code",
+            "state": "exact",
+            "born_on": "date",
+            "number": "code",
+        },
+        merge_above=0.9,
+    )
+)
+MIN_PRECISION, MIN_RECALL, MAX_REVIEW_SHARE = 0.995, 0.97, 0.02
+MIN_PERSONS_F1 = 0.99
+MAX_TIME_RATIO = 1.2
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What matching made of records whose doubles are known; pairs of rows are counted."""
+
+    precision: float
+    recall: float
+    with_review: float
+    """Recall once people have answered the review queue rightly."""
+    review_share: float
+    """Pairs in the queue ÷ rows."""
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of precision and recall."""
+        return 2 * self.precision * self.recall / (self.precision + self.recall)
+
+
+def main(rows: int = ROWS) -> bool:
+    """Print the figures; True if all are met."""
+    met = []
+    with tempfile.TemporaryDirectory(prefix="rollout-bench-") as folder:
+        root = Path(folder)
+        for seed in SEEDS:
+            truth = companies(min(QUALITY_RECORDS, rows), seed)
+            met += _judge_companies(root, truth, seed)
+        for seed in SEEDS:
+            quality = matched(root, persons(min(PERSONS, rows), seed), PERSON, ())
+            print(f"persons, seed {seed}: {quality}", flush=True)
+            met.append(judge_at_least("persons: F1", quality.f1, MIN_PERSONS_F1))
+        met.append(_judge_again(root, min(QUALITY_RECORDS, rows)))
+        met.append(_judge_time(root, rows))
+    return all(met)
+
+
+def _judge_companies(root: Path, truth: Truth, seed: int) -> list[bool]:
+    ours = matched(root, truth, COMPANY, ("uscc",))
+    print(f"companies, seed {seed}, {len(truth.rows):,} rows: {ours}", flush=True)
+    clean = write_clean(truth.rows, root / "plain.parquet")
+    for threshold in (0.99, 0.9):
+        pairs = plain_companies_pairs(root, clean, threshold)
+        print(f"  plain Splink, merged from {threshold}: {quality_of(truth, _joined(len(truth.rows), pairs), ())}")
+    return [
+        judge_at_least("companies: precision of automatic merges", ours.precision, MIN_PRECISION),
+        judge_at_least("companies: recall of merges and review", ours.with_review, MIN_RECALL),
+        judge_at_most("companies: review queue ÷ rows", ours.review_share, MAX_REVIEW_SHARE),
+    ]
+
+
+def matched(root: Path, truth: Truth, spec: MatchSpec, codes: tuple[str, ...]) -> Quality:
+    """Match records as cleansing does, and compare with the truth."""
+    clean = write_clean(truth.rows, root / "clean.parquet")
+    fields = {name: name for name in truth.rows[0]}
+    files = MatchFiles(clean, *(root / f"{name}.parquet" for name in ("golden", "merges", "review")))
+    with engine(root) as connection:
+        weighed = weigh_pairs(connection, clean, fields=fields, model=spec.model, store=MemoryModels(), where="bench")
+        match_rows(connection, files, Matching(fields, spec, TransformContext(), codes), weighed.table)
+    labels = np.arange(len(truth.rows))
+    merges = pq.read_table(files.merges)
+    labels[_rows(merges["source_key"])] = _rows(merges["golden_key"])
+    queue = pq.read_table(files.review)
+    pairs = list(zip(_rows(queue["left_key"]).tolist(), _rows(queue["right_key"]).tolist(), strict=True))
+    return quality_of(truth, labels, pairs)
+
+
+def quality_of(truth: Truth, labels: np.ndarray, review: Iterable[tuple[int, int]]) -> Quality:
+    """Figures over pairs of rows.
+
+    Args:
+        truth: Which row is of which record.
+        labels: Cluster by row.
+        review: Pairs of rows that people are asked about.
+    """
+    record = np.array(truth.record)
+    review = list(review)
+    right = [(left, right) for left, right in review if record[left] == record[right]]
+    answered = _joined(len(labels), [*right, *enumerate(labels.tolist())])
+    true_pairs = _pairs(record)
+    merged = _pairs(labels)
+    agreed = sum(
+        count * (count - 1) // 2 for count in Counter(zip(labels.tolist(), record.tolist(), strict=True)).values()
+    )
+    after = sum(
+        count * (count - 1) // 2 for count in Counter(zip(answered.tolist(), record.tolist(), strict=True)).values()
+    )
+    return Quality(
+        agreed / merged if merged else 1.0, agreed / true_pairs, after / true_pairs, len(review) / len(labels)
+    )
+
+
+def write_clean(rows: list[Row], path: Path) -> Path:
+    """A clean stage of these rows; a row's source key is its place."""
+    columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in rows[0]}
+    keys = pa.array([f"s:{number:08d}" for number in range(len(rows))])
+    pq.write_table(pa.table({**columns, "_source_key": keys, "_priority": pa.array([1] * len(rows), pa.int64())}), path)
+    return path
+
+
+def _rows(keys: pa.ChunkedArray) -> np.ndarray:
+    return pc.utf8_slice_codeunits(keys.combine_chunks(), 2).cast(pa.int64()).to_numpy()
+
+
+def _pairs(labels: np.ndarray) -> int:
+    return sum(count * (count - 1) // 2 for count in Counter(labels.tolist()).values())
+
+
+def _joined(rows: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
+    ends = np.array(list(pairs), np.int64).reshape(-1, 2)
+    return components(ends[:, 0], ends[:, 1], rows)
+
+
+def _judge_again(root: Path, records: int) -> bool:
+    """Match again with 1 % new rows: pairs of old rows keep their weights to the last digit."""
+    truth = companies(records, SEEDS[0])
+    old = len(truth.rows) * 100 // 101
+    store = MemoryModels()
+    weights = []
+    for rows in (truth.rows[:old], truth.rows):
+        clean = write_clean(rows, root / "again.parquet")
+        fields = {name: name for name in rows[0]}
+        with engine(root) as connection:
+            table = weigh_pairs(connection, clean, fields=fields, model=COMPANY.model, store=store).table
+        told = zip(*(table[name].to_pylist() for name in ("left", "right", "weight")), strict=True)
+        weights.append({(left, right): weight for left, right, weight in told if right < old})
+    changed = sum(
+        not math.isclose(weights[1].get(pair, math.nan), weight, abs_tol=1e-9) for pair, weight in weights[0].items()
+    ) + len(weights[1].keys() - weights[0].keys())
+    return judge_at_most(f"pairs of {old:,} old rows that weigh otherwise with 1 % more rows", changed, 0)
+
+
+def _judge_time(root: Path, rows: int) -> bool:
+    """The whole of our stage ÷ Splink over columns that are made already."""
+    truth = companies(int(rows / 1.25), seed=7)
+    clean = write_clean(truth.rows, root / "time.parquet")
+    fields = {name: name for name in truth.rows[0]}
+    with engine(root, memory_limit="2GB") as connection:
+        began = time.perf_counter()
+        weighed = weigh_pairs(connection, clean, fields=fields, model=COMPANY.model, store=MemoryModels())
+        ours = time.perf_counter() - began
+    plain = plain_stage_s(root, clean, fields, COMPANY.model)
+    print(
+        f"{len(truth.rows):,} rows, {weighed.compared:,} pairs compared, {weighed.table.num_rows:,} kept: "
+        f"{ours:.1f} s; Splink with the same settings {plain:.1f} s",
+        flush=True,
+    )
+    return judge_at_most("time of the stage ÷ Splink", ours / plain, MAX_TIME_RATIO)
