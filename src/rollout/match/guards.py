@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ class Traits:
 
     rows: Ints
     """Row of the clean stage, by node."""
-    keys: Sequence[str]
-    """Source key, by node."""
+    keys: Any
+    """Source key, by node: an Arrow array."""
     values: Mapping[str, Ints]
     """What rows must agree on, by node: a number for each value, -1 where there is none. By what it is of:
     `code.FIELD`, `across.FIELD`, `branch`."""
@@ -48,9 +49,15 @@ class Traits:
 
     def nodes(self, rows: Ints) -> Ints:
         """The nodes of rows, all of which are among them."""
-        order = np.argsort(self.rows, kind="stable")
-        found: Ints = order[np.searchsorted(self.rows, rows, sorter=order)]
+        found: Ints = self._places[rows]
         return found
+
+    @cached_property
+    def _places(self) -> Ints:
+        """By row its node."""
+        places = np.zeros(int(self.rows.max(initial=-1)) + 1, np.int64)
+        places[self.rows] = np.arange(len(self.rows))
+        return places
 
 
 def read_traits(
@@ -88,7 +95,7 @@ def read_traits(
         connection.unregister("guarded")
     return Traits(
         rows=table["row"].to_numpy(),
-        keys=table["_source_key"].to_pylist(),
+        keys=table["_source_key"].combine_chunks(),
         values={
             trait: _numbered(_branches(table[f"t{at}"]) if trait == BRANCH else table[f"t{at}"])
             for at, trait in enumerate(wanted)

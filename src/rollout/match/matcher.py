@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rollout.mapping.transforms_base import TransformContext
@@ -109,7 +110,7 @@ def match_rows(
     traits = read_traits(
         connection,
         files.clean,
-        np.unique(np.concatenate([column.to_numpy() for column in rows])),
+        _distinct([column.to_numpy() for column in rows], pq.ParquetFile(files.clean).metadata.num_rows),
         fields=rules.fields,
         guards=rules.spec.guards,
         codes=rules.codes,
@@ -137,12 +138,20 @@ def match_rows(
     return MatchResult(total - merged, merged, records, queue.num_rows, told)
 
 
+def _distinct(columns: Sequence[Ints], rows: int) -> Ints:
+    """The rows that some columns name."""
+    named = np.zeros(rows, np.bool_)
+    for column in columns:
+        named[column] = True
+    return np.flatnonzero(named)
+
+
 def _of_free_rows(connection: duckdb.DuckDBPyConnection, clean: Path, spec: MatchSpec, pairs: Any) -> Any:
     """The model's pairs, without rows that are kept apart."""
     if pairs is None:
         return PAIR_SCHEMA.empty_table()
     weighed = pairs.cast(PAIR_SCHEMA)
-    weighed = weighed.filter(pa.compute.equal(weighed["rule"], MODEL))
+    weighed = weighed.filter(pc.equal(weighed["rule"], MODEL))
     if not spec.apart or not weighed.num_rows:
         return weighed
     alone = np.array(list(_rows_of(connection, clean, spec.apart).values()), np.int64)
@@ -196,7 +205,8 @@ def _evidence(
     pairs = PairEdges(np.minimum(left, right), np.maximum(left, right), weighed["weight"].to_numpy(), heavy & ~alone)
     same = decided["same"].to_numpy(zero_copy_only=False)
     ends = nodes(decided, "left"), nodes(decided, "right")
-    apart = np.isin(ends, [at for at, key in enumerate(traits.keys) if key in set(spec.apart)]).any(axis=0)
+    kept_apart = pc.is_in(traits.keys, pa.array(spec.apart, pa.string())).to_numpy(zero_copy_only=False)
+    apart = kept_apart[ends[0]] | kept_apart[ends[1]]
     evidence = Evidence(
         all_keys.of(proving),
         pairs,
@@ -220,7 +230,7 @@ def _findings(clusters: Clusters, traits: Traits, rules: Matching) -> list[Findi
             )
         )
     apart = set(rules.spec.apart)
-    unheeded = [(traits.keys[left], traits.keys[right]) for left, right in clusters.contradicted]
+    unheeded = [(traits.keys[left].as_py(), traits.keys[right].as_py()) for left, right in clusters.contradicted]
     unheeded += [(left, right) for left, right, verdict in rules.decided if verdict == SAME and {left, right} & apart]
     if unheeded:
         found.append(

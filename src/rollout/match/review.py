@@ -56,15 +56,14 @@ def review_queue(
     chosen = _once_a_cluster(clusters.labels, evidence, left, right, _strength(at, key, evidence))
     at, left, right, key = (column[chosen] for column in (at, left, right, key))
     first = [why[place] for place in chosen]
-    keys = pa.array(traits.keys, pa.string())
     rules = pa.array([*names, REPEATED_ROW, MODEL], pa.string())
     number = np.where(at >= 0, len(names) + 1, np.where(key == REPEATED, len(names), key))
     of_pair = pa.array(np.maximum(at, 0), mask=at < 0)
     told = {name: pairs[name].combine_chunks().take(of_pair) for name in ("weight", "probability", "why")}
     table = pa.table(
         {
-            "left_key": keys.take(pa.array(left)),
-            "right_key": keys.take(pa.array(right)),
+            "left_key": traits.keys.take(pa.array(left)),
+            "right_key": traits.keys.take(pa.array(right)),
             "rule": rules.take(pa.array(number)),
             **told,
             "reasons": pa.array(_reasons(first, clusters.labels, traits, left, right), pa.string()),

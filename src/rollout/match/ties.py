@@ -49,7 +49,7 @@ def tied_members(labels: Ints, evidence: Evidence, traits: Traits, *, names: Seq
             "cluster": labels[ties.node],
             "rule": rules.take(pa.array(number)),
             "weight": pairs["weight"].combine_chunks().take(of_pair),
-            "tied_to": pa.array(traits.keys, pa.string()).take(pa.array(ties.other)),
+            "tied_to": traits.keys.take(pa.array(ties.other)),
             "why": pairs["why"].combine_chunks().take(of_pair),
         }
     )

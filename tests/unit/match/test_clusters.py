@@ -64,7 +64,7 @@ def world(nodes, *, keys=(), pairs=(), same=(), different=(), max_rows=50, **tra
     return World(
         Traits(
             np.arange(nodes, dtype=np.int64),
-            [f"s:{node:02}" for node in range(nodes)],
+            pa.array([f"s:{node:02}" for node in range(nodes)]),
             {name: np.array(numbers, np.int64) for name, numbers in traits.items()},
         ),
         Evidence(
