@@ -26,6 +26,9 @@ LEAST_SCORE = 0.35
 _SIMILAR = 0.75
 _MOST_VALUES = 200
 """A column with more distinct cells holds no pick-list."""
+_MOST = 0.5
+"""Of the values so many speak for a field; fewer speak against it."""
+_LISTED = ("picklist", "owner")
 _TELLING = (FieldType.PHONE, FieldType.EMAIL, FieldType.USCC)
 """Types whose values speak for themselves, whatever the column is called."""
 _WEIGHTS = {
@@ -131,11 +134,13 @@ def judged(column: Column, name: str, spec: FieldSpec, known: Known) -> FieldSug
         if named == 0 and spec.type not in (*_TELLING, FieldType.REFERENCE) and code != "owner":
             return None
         weight = _WEIGHTS.get(spec.type, 0.35)
-        score += weight * share if share >= 0.5 else -weight  # noqa: PLR2004 - most values speak for it, or against it
-        if share >= 0.5:  # noqa: PLR2004
+        if share >= _MOST:
+            score += weight * share
             reasons.append(Reason(code=code, share=round(share, 3)))
+        elif code not in _LISTED or len(column.cells) > _MOST_VALUES:
+            score -= weight  # what a list does not know yet speaks against nothing
     same = known.values.get(name)
-    if same and (overlap := _rows_where(column, lambda cell: lookup_key(cell) in same)) >= 0.5:  # noqa: PLR2004
+    if same and (overlap := _rows_where(column, lambda cell: lookup_key(cell) in same)) >= _MOST:
         score += 0.2 * overlap
         reasons.append(Reason(code="overlap", share=round(overlap, 3)))
     return _made(column, name, spec, min(score, 1.0), tuple(reasons), known) if reasons else None
@@ -182,6 +187,8 @@ def _share(column: Column, name: str, spec: FieldSpec, known: Known) -> tuple[fl
         keys = known.parents.get(spec.references or "", frozenset())
         return (_rows_where(column, lambda cell: lookup_key(cell) in keys) if keys else None), "reference"
     if spec.type is FieldType.PICKLIST:
+        if len(column.cells) > _MOST_VALUES:
+            return 0.0, "picklist"
         guessed = {line.raw for line in value_lines(column.cells, spec.picklist, known.context) if line.value is None}
         return _rows_where(column, lambda cell: cell.strip() not in guessed), "picklist"
     if spec.type is FieldType.TEXT:
