@@ -17,6 +17,7 @@ import pytest
 
 from rollout.project.postgres import with_database
 from rollout.testbed import server
+from tests.core_demo import core
 
 REPOSITORY = Path(__file__).parents[2]
 REASON = "as agreed in the test"
@@ -77,6 +78,7 @@ def in_one_wave(text: str) -> str:
 def make_rollout(tmp_path: Path, pg_url: str) -> Iterator[Callable[..., Rollout]]:
     """Makes a rollout from a project folder (default: the demo); ``edit`` may change its rollout.yaml's text.
 
+    Of the demo customers and contacts alone, unless it is to be the ``whole``.
     Without ``waves`` everything is loaded at once, whatever the project says.
     """
     with psycopg.connect(pg_url, autocommit=True) as connection:
@@ -85,11 +87,16 @@ def make_rollout(tmp_path: Path, pg_url: str) -> Iterator[Callable[..., Rollout]
     with server.running(with_database(pg_url, name), faults=True) as crm:
 
         def make(
-            project: Path = REPOSITORY / "demo", *, edit: Callable[[str], str] = str, waves: bool = False
+            project: Path = REPOSITORY / "demo",
+            *,
+            edit: Callable[[str], str] = str,
+            waves: bool = False,
+            whole: bool = False,
         ) -> Rollout:
             root = tmp_path / "project"
             shutil.copytree(project, root, ignore=shutil.ignore_patterns(".rollout"))
-            text = edit((root / "rollout.yaml").read_text(encoding="utf-8"))
+            text = (root / "rollout.yaml").read_text(encoding="utf-8")
+            text = edit(text if whole or project.name != "demo" else core(text))
             (root / "rollout.yaml").write_text(text if waves else in_one_wave(text), "utf-8")
             environ = {
                 "ROLLOUT_DATABASE_URL": pg_url,

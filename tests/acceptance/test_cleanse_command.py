@@ -41,10 +41,10 @@ def test_json_has_the_conservation_of_every_entity(demo, pg_url):
 
 def test_a_missing_column_is_told_with_file_and_next_step(demo, pg_url):
     mapping = demo / "mappings" / "account.yaml"
-    mapping.write_text(mapping.read_text(encoding="utf-8").replace("source: 网址", "source: 主页"), encoding="utf-8")
+    mapping.write_text(mapping.read_text(encoding="utf-8").replace("source: 地址", "source: 住址"), encoding="utf-8")
     done = rollout("--project", str(demo), "cleanse", "--json", database=pg_url)
     assert done.returncode == 2
     error = json.loads(done.stdout)["error"]
-    assert "lacks 主页" in error["message"]
-    assert "网址" in error["hint"]
+    assert "lacks 住址" in error["message"]
+    assert "地址" in error["hint"]
     assert "Traceback" not in done.stderr

@@ -110,7 +110,7 @@ def test_links_lead_somewhere_and_nothing_is_told_of_the_machine_it_was_written_
 @pytest.fixture
 def shell(tmp_path: Path, make_rollout) -> Callable[[str], str]:
     """Runs README commands one after another, as a shell in a checkout does: `demo` and `.venv` are at hand."""
-    rollout = make_rollout(waves=True)
+    rollout = make_rollout(waves=True, whole=True)
     (tmp_path / "demo").symlink_to(rollout.root)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     environ = os.environ | rollout.environ | {"USER": "tester", "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}

@@ -18,6 +18,7 @@ import pytest
 
 from rollout.project.postgres import with_database
 from rollout.testbed import server
+from tests.core_demo import core
 
 pytestmark = [pytest.mark.attack, pytest.mark.alone]
 DEMO = Path(__file__).parents[2] / "demo"
@@ -54,6 +55,8 @@ def demo(tmp_path: Path, pg_url: str) -> Iterator[Demo]:
     with server.running(with_database(pg_url, name)) as crm:
         root = tmp_path / "project"
         shutil.copytree(DEMO, root, ignore=shutil.ignore_patterns(".rollout"))
+        file = root / "rollout.yaml"
+        file.write_text(core(file.read_text(encoding="utf-8")), encoding="utf-8")
         yield Demo(
             root,
             crm,

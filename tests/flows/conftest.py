@@ -24,6 +24,7 @@ from rollout.project import postgres
 from rollout.project.loader import load_project
 from rollout.testbed.demodata import generate
 from rollout.testbed.server import Testbed, running
+from tests.core_demo import core
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path(tempfile.mkdtemp(prefix="rollout-test-prefect-"))
@@ -81,7 +82,7 @@ def make_company(
         journal, crm = (postgres.with_database(pg_server_url, name) for name in names)
         folder = tmp_path_factory.mktemp("company")
         shutil.copytree(ROOT / "demo", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".rollout", "legacy"))
-        project = yaml.safe_load((ROOT / "demo" / "rollout.yaml").read_text(encoding="utf-8"))
+        project = yaml.safe_load(core((ROOT / "demo" / "rollout.yaml").read_text(encoding="utf-8")))
         project = {name: section for name, section in project.items() if name not in without} | sections
         (folder / "rollout.yaml").write_text(yaml.safe_dump(project, allow_unicode=True), encoding="utf-8")
         generate(folder / "legacy", accounts=accounts, seed=3)

@@ -15,14 +15,17 @@ from rollout.errors import ConfigError
 from rollout.phases.assess import run_assess
 from rollout.phases.context import PhaseContext, open_context
 from rollout.project.loader import load_project
+from tests.core_demo import core
 
 DEMO = Path(__file__).parents[2] / "demo"
-HEADER = "客户编号,客户名称,统一社会信用代码,行业,区域,地址,电话,网址,等级,业务员,成立日期,员工人数,年营业额,备注"
+HEADER = (
+    "客户编号,客户名称,统一社会信用代码,行业,区域,地址,电话,网址,等级,业务员,所属公司,成立日期,员工人数,年营业额,备注"
+)
 EAST = [
-    "K1,恒泰一厂,91310000MA1K35RU4P,机械,华东,人民路1号,13812345678,,A,张伟,2015-03-08,12,3.5,",
-    "K2,恒泰二厂,91310000MA1K35RU4X,机械,华东,人民路2号,021-52345678,,A,张伟,2015/3/9,12,3.5,",
-    "K2,恒泰二厂,91310000MA1K35RU4X,机械,华东,人民路2号,021-52345678,,A,张伟,2015/3/9,12,3.5,",
-    'K3,,,机械,华东,"三楼\n左",12345,,A,张伟,2015-02-30,约5人,-,=1+1',
+    "K1,恒泰一厂,91310000MA1K35RU4P,机械,华东,人民路1号,13812345678,,A,张伟,,2015-03-08,12,3.5,",
+    "K2,恒泰二厂,91310000MA1K35RU4X,机械,华东,人民路2号,021-52345678,,A,张伟,,2015/3/9,12,3.5,",
+    "K2,恒泰二厂,91310000MA1K35RU4X,机械,华东,人民路2号,021-52345678,,A,张伟,,2015/3/9,12,3.5,",
+    'K3,,,机械,华东,"三楼\n左",12345,,A,张伟,,2015-02-30,约5人,-,=1+1',
 ]
 SECRETS = ("13812345678", "12345678", "13987654321", "li.na@secret.example", "li.na", "李娜娜", "1987-05-04")
 
@@ -35,6 +38,8 @@ def context(tmp_path, pg_url, monkeypatch):
     monkeypatch.setenv("ROLLOUT_TESTBED_PASSWORD", "x")
     for name in ("rollout.yaml", "mappings"):
         (shutil.copytree if (DEMO / name).is_dir() else shutil.copy)(DEMO / name, tmp_path / name)
+    file = tmp_path / "rollout.yaml"
+    file.write_text(core(file.read_text(encoding="utf-8")), encoding="utf-8")
     customers = tmp_path / "legacy" / "customers"
     customers.mkdir(parents=True)
     (customers / "客户_华东.csv").write_text("\n".join([HEADER, *EAST]) + "\n", encoding="gb18030")

@@ -142,8 +142,9 @@ class MappingSpec(Frozen):
 
     def lacking(self, columns: Collection[str]) -> list[str]:
         """What a file with these columns lacks: of the columns that one rule reads it needs one, unless optional."""
-        return [
+        lacking = (
             " or ".join(rule.columns)
             for rule in self.fields
             if rule.columns and not rule.optional and not set(rule.columns) & set(columns)
-        ]
+        )
+        return list(dict.fromkeys(lacking))

@@ -228,6 +228,7 @@ def _simulated(project: Project, testbed: Testbed, workspace: Workspace) -> Proj
         "systems": systems,
         "operations": operations,
         "waves": (WaveSpec(name="all"),),
+        "dormant": {},  # nobody is there to decide
     }
     return replace(project, spec=spec.model_copy(update=changed), workspace=workspace)
 

@@ -16,6 +16,7 @@ from rollout.phases.context import PhaseContext
 from rollout.project.loader import load_project
 from rollout.project.postgres import with_database
 from rollout.testbed import server
+from tests.core_demo import core
 
 DEMO = Path(__file__).parents[3] / "demo"
 USERS = 10
@@ -78,7 +79,7 @@ def context(crm, databases, tmp_path_factory) -> Iterator[PhaseContext]:
     root = tmp_path_factory.mktemp("loadtest") / "project"
     shutil.copytree(DEMO, root, ignore=shutil.ignore_patterns(".rollout", "legacy"))
     file = root / "rollout.yaml"
-    file.write_text(small(file.read_text(encoding="utf-8")), encoding="utf-8")
+    file.write_text(small(core(file.read_text(encoding="utf-8"))), encoding="utf-8")
     environ = {"ROLLOUT_TESTBED_URL": crm.base_url, "ROLLOUT_TESTBED_PASSWORD": crm.password}
     project = load_project(file, environ=environ)
     journal = Journal.open(databases("journal"), project_id="hengtai-demo", keys=KeyRing.parse(KeyRing.generate()))

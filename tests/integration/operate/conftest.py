@@ -17,6 +17,7 @@ import pytest
 from rollout.project.loader import Project, load_project
 from rollout.project.postgres import with_database
 from rollout.rehearsal.stage import Stage, company
+from tests.core_demo import core
 
 REPOSITORY = Path(__file__).parents[3]
 BEGIN = datetime(2026, 4, 1, 8, tzinfo=ZoneInfo("Asia/Shanghai"))
@@ -38,7 +39,7 @@ def fresh_project(folder: Path, server_url: str, *, edit: Callable[[str], str] =
     name = f"test_{uuid.uuid4().hex}"
     shutil.copytree(REPOSITORY / "demo", folder / "demo", ignore=shutil.ignore_patterns(".rollout"))
     file = folder / "demo" / "rollout.yaml"
-    file.write_text(edit(file.read_text(encoding="utf-8")), encoding="utf-8")
+    file.write_text(edit(core(file.read_text(encoding="utf-8"))), encoding="utf-8")
     unsettled = {"ROLLOUT_TESTBED_URL": "http://127.0.0.1:1", "ROLLOUT_TESTBED_PASSWORD": "-"}
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
