@@ -86,6 +86,19 @@ def _match(what: str, told: str) -> Callable[..., int]:
     return export
 
 
+@click.option("--entity", required=True, help="Whose.")
+@click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="Default: in the workspace's reports.")
+def _quarantine(invocation: Invocation, *, entity: str, file: Path | None) -> int:
+    """Write the rows in quarantine as CSV, a line a problem; personal data masked."""
+    from rollout.phases.quarantine_export import list_quarantine  # noqa: PLC0415 - heavy
+
+    with invocation.context() as context:
+        summary = list_quarantine(context, entity, file)
+    invocation.emit(summary, text=f"{summary.rows:,} rows with {summary.problems:,} problems in {summary.file}")
+    return 0
+
+
 command.add_command(verb(_offline_customers), "offline-customers")
+command.add_command(verb(_quarantine), "quarantine")
 command.add_command(verb(_match("merge-map", "Write which rows were merged into which, and why, as CSV.")), "merge-map")
 command.add_command(verb(_match("review-queue", "Write the pairs that wait for people as CSV.")), "review-queue")

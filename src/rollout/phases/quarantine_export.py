@@ -123,9 +123,19 @@ def export_quarantine(
     )
 
 
-def list_quarantine(context: PhaseContext, entity: str, file: Path) -> QuarantineList:
-    """Write an entity's quarantine as CSV, a line a problem; personal data masked."""
+def list_quarantine(context: PhaseContext, entity: str, file: Path | None) -> QuarantineList:
+    """Write an entity's quarantine as CSV, a line a problem; personal data masked.
+
+    Args:
+        context: The phase's context.
+        entity: Whose.
+        file: Where to; None: into the workspace's reports.
+
+    Raises:
+        ConfigError: There is no such entity, or nothing was cleansed.
+    """
     (name,) = chosen_entities(context, [entity])
+    file = file or context.project.workspace.reports / f"quarantine-{name}.csv"
     latest = LatestCleansing(context)
     held = held_rows(latest, name, None, everything=True)
     t = messages(context.project.spec.project.languages[0])

@@ -17,6 +17,7 @@ from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.finding import Finding
 from rollout.project.check_data import check_value_map
 from rollout.project.check_layers import check_layers
+from rollout.project.check_rules import check_rules
 from rollout.project.check_targets import check_targets
 from rollout.project.gates import METRICS
 from rollout.project.spec import NAME, EntitySpec, PhaseName, ProjectSpec, WaveSpec
@@ -38,6 +39,7 @@ def check_spec(spec: ProjectSpec, document: Document, root: Path) -> list[Findin
         lambda: _entities(spec, document),
         lambda: _waves(spec, document),
         lambda: check_layers(spec, document),
+        lambda: check_rules(spec, document),
         lambda: _operation(spec, document),
         lambda: _match(spec, document),
         lambda: _owner_map(spec, document, root),

@@ -27,6 +27,7 @@ BOOK_KEYS = (
     *(f"cleansing.{part}.{name}" for name in PLACES for part in ("place", "place_meaning")),
     *(f"cleansing.done.{name}" for name in DONE),
     *(f"cleansing.choice.{name}" for name in CHOICES),
+    *(f"cleansing.rule.{name}" for name in ("repeated row", "model", "decision")),
 )
 """Words that are composed."""
 
