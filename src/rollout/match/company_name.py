@@ -19,6 +19,7 @@ from rollout.match.trades import TRADES
 
 HAN = r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}"
 _LEAST_BRAND = 2
+_PLACE_STARTS, _TRADE_ENDS = frozenset(name[:2] for name in PROVINCE_OF), frozenset(word[-2:] for word in TRADES)
 _LONGEST_TRADE, _LONGEST_PLACE = max(map(len, TRADES)), max(map(len, PROVINCE_OF))
 _FORM = re.compile(
     r"(?:(?:集团)?(?:股份)?有限(?:责任)?公司|集团股份公司|股份公司|集团公司|总公司|公司|集团|合伙企业|个体工商户|总厂|工厂|厂|商行|"
@@ -122,18 +123,21 @@ def strip_places(text: str) -> tuple[str | None, str]:
 
 
 def _leading_place(text: str) -> str | None:
+    if text[:2] not in _PLACE_STARTS:
+        return None
     return next((text[:size] for size in range(_LONGEST_PLACE, 1, -1) if text[:size] in PROVINCE_OF), None)
 
 
 def _strip_trades(text: str) -> tuple[str, str]:
     """Brand, and the words of trade at the end; at least two characters are the brand."""
     end = len(text)
-    while True:
+    while text[end - 2 : end] in _TRADE_ENDS:
         longest = min(_LONGEST_TRADE, end - _LEAST_BRAND)
         size = next((size for size in range(longest, 1, -1) if text[end - size : end] in TRADES), 0)
         if not size:
-            return text[:end], text[end:]
+            break
         end -= size
+    return text[:end], text[end:]
 
 
 def folded(values: Any) -> Any:
@@ -153,9 +157,8 @@ def simplified(values: Any) -> Any:
 
 def sound(values: Any) -> Any:
     """Pinyin without tones of each character (its commonest reading), for cells of Chinese characters."""
-    table = _pinyin()
     return by_scalar(
-        values, lambda text: (" ".join(table.get(sign, sign) for sign in text), None), matches(values, f"[{HAN}]")
+        values, lambda text: (" ".join(_sound_of(sign) for sign in text), None), matches(values, f"[{HAN}]")
     ).values
 
 
@@ -178,7 +181,7 @@ def _traditional_pattern() -> str:
 
 
 @cache
-def _pinyin() -> dict[str, str]:
+def _sound_of(sign: str) -> str:
     from pypinyin import lazy_pinyin  # noqa: PLC0415 - heavy; only matching needs it
 
-    return {chr(code): lazy_pinyin(chr(code))[0] for code in range(0x4E00, 0x9FA6)}
+    return str(lazy_pinyin(sign)[0])

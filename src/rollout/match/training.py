@@ -8,6 +8,7 @@ there is little data; evidence that comes out upside down keeps what was assumed
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -22,7 +23,7 @@ from rollout.match.model import LevelWeights, TrainedModel, assumed, count_terms
 from rollout.model.finding import Finding, Level
 
 _SEED = 20_240_131
-_RANDOM_PAIRS, _EM_PAIRS, _PRIOR_PAIRS = 500_000, 400_000, 400_000
+_RANDOM_PAIRS, _EM_PAIRS, _PRIOR_PAIRS = 500_000, 400_000, 100_000
 _LEAST_ROWS, _LEAST_PAIRS = 200, 50
 """Fewer teach nothing: what comparisons assume is better."""
 _MOST_SESSIONS = 4
@@ -56,10 +57,10 @@ def train(
             _maximise(made, rule)
         learnt = made.misc.save_model_to_json()["comparisons"]
     levels, findings = _believed(layout, learnt, random_pairs, pairs)
-    model = model.model_copy(update={"levels": levels})
-    model = _with_prior(connection, layout, model, pairs)
-    levels = {name: _without_matches(weights, model.prior) for name, weights in model.levels.items()}
-    model = _with_prior(connection, layout, model.model_copy(update={"levels": levels}), pairs)
+    sample = _sample(connection, layout, model, pairs)
+    prior = _prior(sample.weights(levels), rows, sample.share)
+    levels = {name: _without_matches(weights, prior) for name, weights in levels.items()}
+    model = model.model_copy(update={"levels": levels, "prior": _prior(sample.weights(levels), rows, sample.share)})
     return model, findings
 
 
@@ -134,28 +135,67 @@ def _without_matches(weights: tuple[LevelWeights, ...], prior: float) -> tuple[L
     )
 
 
-def _with_prior(connection: duckdb.DuckDBPyConnection, layout: Layout, model: TrainedModel, pairs: int) -> TrainedModel:
-    """The prior under which as many pairs are expected to be the same as it says."""
-    sample = "match_pairs_sample"
+@dataclass(frozen=True)
+class _Sample:
+    """Some of the candidate pairs, and what each comparison saw in them."""
+
+    seen: Mapping[str, tuple[Any, Any]]
+    """By evidence: Splink's number of the level; what the value's frequency makes of the weight, given no u."""
+    share: float
+    """Of all candidate pairs."""
+
+    def weights(self, levels: Mapping[str, tuple[LevelWeights, ...]]) -> Any:
+        """What all evidence adds up to, by pair (log2)."""
+        return sum(_evidence_weights(levels[name], *seen) for name, seen in self.seen.items())
+
+
+def _evidence_weights(levels: tuple[LevelWeights, ...], number: Any, rarity: Any) -> Any:
+    """The weights of one piece of evidence by pair: none where a value is missing."""
+    weights = np.array([np.log2(level.m / level.u) for level in reversed(levels)])
+    adjusted = np.where(np.isnan(rarity), 0.0, np.log2(levels[0].u) + rarity)
+    return np.where(number < 0, 0.0, weights[np.maximum(number, 0)] + adjusted)
+
+
+def _sample(connection: duckdb.DuckDBPyConnection, layout: Layout, model: TrainedModel, pairs: int) -> _Sample:
+    """Weigh some of the pairs with a model, to see what its comparisons see."""
     share = min(1.0, _PRIOR_PAIRS / pairs)
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {sample} AS SELECT * FROM {PAIRS}"  # noqa: S608
+        f"CREATE OR REPLACE TEMP TABLE match_pairs_sample AS SELECT * FROM {PAIRS}"  # noqa: S608
         f" WHERE hash(join_key_l, join_key_r) % 1000000 < {share} * 1000000"
     )
     try:
-        with linker(connection, layout, model) as made:
-            table = weigh(made, pairs=sample)
-            weights = connection.execute(f"SELECT match_weight FROM {table}").fetchnumpy()["match_weight"]  # noqa: S608
+        with linker(connection, layout, model, explain=True) as made:
+            table = weigh(made, pairs="match_pairs_sample")
+            columns = ", ".join(
+                f"gamma_{name}, {_rarity(evidence, name, model)} AS rarity_{name}"
+                for name, (_, evidence) in layout.evidence.items()
+            )
+            found = connection.query(f"SELECT {columns} FROM {table}").to_arrow_table()  # noqa: S608
     finally:
-        connection.execute(f"DROP TABLE IF EXISTS {sample}")
-    every = model.rows * (model.rows - 1) / 2
-    logit = np.log2(model.prior / (1 - model.prior))
-    prior = model.prior
+        connection.execute("DROP TABLE IF EXISTS match_pairs_sample")
+    seen = {name: (found[f"gamma_{name}"].to_numpy(), found[f"rarity_{name}"].to_numpy()) for name in layout.evidence}
+    return _Sample(seen, share)
+
+
+def _rarity(evidence: Evidence, name: str, model: TrainedModel) -> str:
+    """SQL: how much rarer a value is than all, where a level heeds that; null elsewhere."""
+    last = len(evidence.levels) - 1
+    heeding = [str(last - at) for at, level in enumerate(evidence.levels) if level.tf]
+    if not heeding:
+        return "NULL::DOUBLE"
+    base = float(np.log2(model.levels[name][0].u))
+    return f"CASE WHEN gamma_{name} IN ({', '.join(heeding)}) THEN mw_tf_adj_{name} - ({base}) END"
+
+
+def _prior(weights: Any, rows: int, share: float) -> float:
+    """The prior under which as many pairs are expected to be the same as it says."""
+    every = rows * (rows - 1) / 2
+    prior = 0.4 / rows
     for _ in range(_ROUNDS):
-        odds = np.clip(weights - logit + np.log2(prior / (1 - prior)), -100, 100)
+        odds = np.clip(weights + np.log2(prior / (1 - prior)), -100, 100)
         expected = float((1 / (1 + np.exp2(-odds))).sum()) / share
-        prior = float(np.clip(expected / every, 0.002 / model.rows, 2 / model.rows))
-    return model.model_copy(update={"prior": prior})
+        prior = float(np.clip(expected / every, 0.002 / rows, 2 / rows))
+    return prior
 
 
 def _untrained(layout: Layout, why: str) -> Finding:

@@ -61,22 +61,37 @@ def weigh_pairs(
         ConfigError: A comparison or part that does not exist.
     """
     layout = Layout(model, where)
-    digest = settings_digest(layout)
-    findings: list[Finding] = []
     try:
         rows = fill_features(connection, clean, layout, fields)
-        trained = store.load(digest)
-        common = trained.terms if trained else common_words(connection, layout)
-        keep_rare_words(connection, layout, common)
+        return weigh_features(connection, layout, rows, store)
+    finally:
+        connection.execute(f"DROP TABLE IF EXISTS {FEATURES}")
+
+
+def weigh_features(connection: duckdb.DuckDBPyConnection, layout: Layout, rows: int, store: ModelStore) -> Pairs:
+    """Weigh the pairs of rows whose features are in the database.
+
+    Args:
+        connection: Has `FEATURES`, whose columns of rare words lose the common ones.
+        layout: What is compared.
+        rows: Of the features.
+        store: Has the trained model, or gets it.
+    """
+    digest = settings_digest(layout)
+    findings: list[Finding] = []
+    trained = store.load(digest)
+    common = trained.terms if trained else common_words(connection, layout)
+    keep_rare_words(connection, layout, common)
+    try:
         compared, too_large = fill_pairs(connection, layout)
         if trained is None:
             trained, findings = train(connection, layout, rows, common)
             store.save(digest, trained)
         with linker(connection, layout, trained, explain=True) as made:
-            table = weigh(made, weight_above=review_weight(model))
+            table = weigh(made, weight_above=review_weight(layout.model))
             pairs = connection.query(_pairs_query(layout, table)).to_arrow_table()
     finally:
-        connection.execute(f"DROP TABLE IF EXISTS {FEATURES}; DROP TABLE IF EXISTS {PAIRS}")
+        connection.execute(f"DROP TABLE IF EXISTS {PAIRS}")
     return Pairs(pairs, compared, trained, (*findings, *too_large))
 
 
