@@ -121,7 +121,8 @@ def make_block(first: int, rows: int, *, seed: int, names: Sequence[str]) -> Blo
         if draft.kind:
             block.defects.append((f"customers:{draft.key}", "", draft.kind))
         if draft.kind and draft.row["业务员"] != by_customer[draft.customer].row["业务员"]:
-            block.defects.append((f"customers:{draft.key}", "业务员", ACROSS_OWNERS))
+            column = layout.headings(block.account_files[-1])["业务员"]
+            block.defects.append((f"customers:{draft.key}", column, ACROSS_OWNERS))
         if not draft.kind and draft.customer in related:
             block.defects.append((f"customers:{draft.key}", "", related[draft.customer]))
     free = [number for number, draft in enumerate(drafts) if not draft.kind and not draft.doubled]
