@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -66,4 +66,13 @@ def newest(connection: Connection, project_id: str, entity: str) -> tuple[PairDe
 
 def about_rows(decisions: Iterable[PairDecision]) -> tuple[PairDecision, ...]:
     """Those about rows of the sources alone."""
-    return tuple(made for made in decisions if not made.left_key.startswith(IN_TARGET))
+    return tuple(made for made in decisions if not any(key.startswith(IN_TARGET) for key in made[:2]))
+
+
+def about_target(decisions: Iterable[PairDecision], target: str) -> Iterator[tuple[str, str, str]]:
+    """Those about records of a target: source key, target id, verdict."""
+    start = in_target(target, "")
+    for made in decisions:
+        for ours, theirs in ((made.left_key, made.right_key), (made.right_key, made.left_key)):
+            if theirs.startswith(start):
+                yield ours, theirs.removeprefix(start), made.verdict

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from rollout.journal import crosswalk
+from rollout.journal import crosswalk, pair_decisions
 from rollout.journal.leases import Throttle
 from rollout.load.adopt import Adoptions, pair
 from rollout.mapping.transforms import compile_steps, run_steps
@@ -19,6 +19,9 @@ from rollout.model.target import TargetRecord
 from rollout.phases.context import PhaseContext, TargetConnector
 from rollout.phases.golden import GoldenRecord
 from rollout.project.spec import EntitySpec, ProjectSpec
+
+if TYPE_CHECKING:
+    from rollout.phases.adoption_likely import Likely
 
 READ_ROWS = 5_000
 """Records of the target that are looked at together."""
@@ -58,6 +61,8 @@ class AdoptionFinder:
         self._throttle = throttle
         self._entity = entity
         self._keys = adoption_keys(context.project.spec, entity)
+        self._model = context.project.spec.match.get(entity, MatchSpec()).model
+        self._different: set[tuple[str, str]] = set()
         self.calls = 0
         """Calls made so far, about: of pages only the target knows how many records they hold."""
 
@@ -79,20 +84,36 @@ class AdoptionFinder:
         Raises:
             Retryable: The target cannot be reached.
         """
-        if not self._keys or self._is_empty() or not self._lacking(wave):
+        if not (self._keys or self._model) or self._is_empty() or not self._lacking(wave):
             return Adoptions()
+        from rollout.phases.adoption_likely import LikelyFinder, likely_path  # noqa: PLC0415 - heavy, and seldom needed
         from rollout.phases.cleanse import transform_context  # noqa: PLC0415 - heavy, and seldom needed
 
         spec = self._context.project.spec.entities[self._entity]
         transforms = transform_context(self._context.project, self._entity, spec.sources[0])
-        index = self._index(spec, transforms)
-        if not any(index):
+        likely_path(self._context, self._entity, self._target_name, wave).unlink(missing_ok=True)
+        entered = self._entered(spec, transforms)
+        if not entered:
             return Adoptions()
+        index = self._index(entered, transforms)
+        likely = LikelyFinder(self._context, self._entity, self._model) if self._model else None
         claims: dict[str, set[str]] = {}
-        for batch in batches:
-            for golden_key, ids in self._claims(batch, ours(batch), index, transforms):
-                claims.setdefault(golden_key, set()).update(ids)
-        return pair(self._not_loaded(claims))
+        try:
+            for batch in batches:
+                values = ours(batch)
+                for golden_key, ids in self._claims(batch, values, index, transforms):
+                    claims.setdefault(golden_key, set()).update(ids)
+                if likely is not None:
+                    likely.add_ours([record.golden_key for record in batch], values)
+            exact = self._decided(self._not_loaded(claims), entered)
+            if likely is None:
+                return exact
+            for table in entered:
+                likely.add_theirs(table["_id"].to_pylist(), table)
+            return self._with_likely(exact, likely.find(), wave)
+        finally:
+            if likely is not None:
+                likely.close()
 
     def _wait(self) -> None:
         self._throttle.wait()
@@ -107,21 +128,69 @@ class AdoptionFinder:
             project_id = self._context.journal.project_id
             return crosswalk.lacks_records(connection, project_id, self._entity, self._target_name, wave)
 
-    def _index(self, spec: EntitySpec, transforms: TransformContext) -> _Index:
-        """The target's records without migration key, by what each key makes of them."""
-        index: _Index = [{} for _ in self._keys]
-        fields = sorted({name for key in self._keys for name in key.fields})
+    def _entered(self, spec: EntitySpec, transforms: TransformContext) -> list[Any]:
+        """The target's records without migration key, cleansed: tables of `_id` and the fields that are compared."""
+        compared = self._model.comparisons if self._model else ()
+        fields = sorted({name for key in self._keys for name in key.fields} | set(compared))
         types = {name: spec.fields[name].type for name in fields}
-        told = self._records()
+        told, found = self._records(), []
         while records := list(islice(told, READ_ROWS)):
             table = _table([record.values for record in records], fields)
-            cleansed = pa.table({name: _cleansed(table[name], types[name], transforms) for name in fields})
+            cleansed = {name: _cleansed(table[name], types[name], transforms) for name in fields}
+            found.append(pa.table({"_id": pa.array([record.target_id for record in records], pa.string()), **cleansed}))
+        return found
+
+    def _index(self, entered: Sequence[Any], transforms: TransformContext) -> _Index:
+        """Those records by what each key makes of them."""
+        index: _Index = [{} for _ in self._keys]
+        for table in entered:
+            ids = table["_id"].to_pylist()
             for key, known in zip(self._keys, index, strict=True):
-                texts = _texts(cleansed, key, transforms)
-                for record, text in zip(records, texts, strict=True):
+                for target_id, text in zip(ids, _texts(table, key, transforms), strict=True):
                     if text is not None:
-                        known.setdefault(text, []).append(record.target_id)
+                        known.setdefault(text, []).append(target_id)
         return index
+
+    def _decided(self, claims: dict[str, set[str]], entered: Sequence[Any]) -> Adoptions:
+        """The claims as people decided them: what they called the same is, what they called different is not."""
+        journal = self._context.journal
+        with journal.transaction() as connection:
+            newest = pair_decisions.newest(connection, journal.project_id, self._entity)
+        told = list(pair_decisions.about_target(newest, self._target_name))
+        known = {target_id for table in entered for target_id in table["_id"].to_pylist()}
+        same = {golden: {target_id} for golden, target_id, verdict in told if verdict == "same" and target_id in known}
+        self._different = {(golden, target_id) for golden, target_id, verdict in told if verdict == "different"}
+        left = {golden: {one for one in ids if (golden, one) not in self._different} for golden, ids in claims.items()}
+        return pair({golden: ids for golden, ids in left.items() if ids} | self._not_loaded(same))
+
+    def _with_likely(self, exact: Adoptions, likely: Sequence[Likely], wave: str) -> Adoptions:
+        """Exact pairs, and what a person must decide, which goes to the review queue as well."""
+        from rollout.phases.adoption_likely import likely_path, write_likely  # noqa: PLC0415 - heavy
+
+        taken = set(exact.found.values())
+        open_ = [
+            line
+            for line in likely
+            if line.golden_key not in exact.found
+            and line.golden_key not in exact.ambiguous
+            and line.target_id not in taken
+            and (line.golden_key, line.target_id) not in self._different
+        ]
+        claims: dict[str, set[str]] = {}
+        for line in open_:
+            claims.setdefault(line.golden_key, set()).add(line.target_id)
+        claims = self._not_loaded(claims)
+        found = [line for line in open_ if line.golden_key in claims]
+        held: dict[str, Values] = {}
+        ids = sorted({line.target_id for line in found})
+        for at in range(0, len(ids), self._target.capabilities.max_read_keys):
+            self._wait()
+            some = self._target.read_by_ids(self._entity, ids[at : at + self._target.capabilities.max_read_keys])
+            held |= {target_id: record.values for target_id, record in some.items()}
+        path = likely_path(self._context, self._entity, self._target_name, wave)
+        write_likely(path, self._target_name, found, held, self._context.project.spec.entities[self._entity].fields)
+        ambiguous = {golden: tuple(sorted(ids)) for golden, ids in claims.items()}
+        return Adoptions(exact.found, {**exact.ambiguous, **ambiguous})
 
     def _records(self) -> Iterator[TargetRecord]:
         self._wait()

@@ -23,6 +23,7 @@ from rollout.match.spec import Guards, MatchSpec
 from rollout.model.base import Frozen
 from rollout.model.entity import FieldSpec
 from rollout.model.masking import mask_field
+from rollout.phases.adoption_likely import read_likely
 from rollout.phases.context import PhaseContext
 from rollout.project.spec import EntitySpec, Language
 from rollout.report.messages import messages
@@ -73,6 +74,8 @@ class ReviewQueue:
         self._files: Mapping[str, Any] = run.summary["entities"][entity]
         with context.journal.transaction() as connection:
             newest = pair_decisions.newest(connection, context.journal.project_id, entity)
+        self.in_target: Mapping[str, Mapping[str, str | None]] = {}
+        """What the target held of its own records that may be ours, by the keys they have in pairs."""
         self.decided = {(made.left_key, made.right_key): made.verdict for made in newest}
 
     @property
@@ -87,7 +90,8 @@ class ReviewQueue:
 
     def pairs(self, *, merged: bool = False) -> list[Pair]:
         """The pairs to decide, the likeliest first; then what was merged by itself, the lightest first."""
-        found = [Pair(**line, state=OPEN) for line in self._table("review_file").to_pylist()]
+        likely, self.in_target = read_likely(self._context.project.workspace.stages / self.entity)
+        found = [Pair(**line, state=OPEN) for line in [*self._table("review_file").to_pylist(), *likely]]
         if merged:
             merges = [
                 Pair(line["source_key"], line["tied_to"], line["rule"], line["weight"], None, line["why"], "", MERGED)
@@ -96,6 +100,10 @@ class ReviewQueue:
             ]
             found += sorted(merges, key=lambda pair: (pair.weight is None, pair.weight or 0.0, pair.left_key))
         return [pair._replace(state=self.decided.get(pair.ends, pair.state)) for pair in found]
+
+    def records(self, keys: Iterable[str]) -> dict[str, Mapping[str, str | None]]:
+        """Cleansed rows, and records of the target, by key."""
+        return {**self.in_target, **self.rows(keys)}
 
     def rows(self, keys: Iterable[str]) -> dict[str, Mapping[str, str | None]]:
         """Cleansed rows by source key."""
@@ -146,7 +154,7 @@ def list_review(context: PhaseContext, *, entity: str | None = None, limit: int 
         if waiting:
             counts[name] = dict(Counter(pair.reasons.split(",")[0] for pair in waiting))
         shown = waiting[: max(limit - len(listed), 0)]
-        rows = queue.rows(key for pair in shown for key in pair.ends)
+        rows = queue.records(key for pair in shown for key in pair.ends)
         title, labels = queue.spec.title_field, _labels(queue.spec)
         listed += [
             ListedPair(
@@ -297,7 +305,7 @@ def _hand_out(context: PhaseContext, queue: ReviewQueue, pairs: Sequence[Pair], 
 
 
 def _lines(queue: ReviewQueue, pairs: Sequence[Pair], *, unmasked: bool) -> list[ReviewLine]:
-    rows = queue.rows(key for pair in pairs for key in pair.ends)
+    rows = queue.records(key for pair in pairs for key in pair.ends)
     fields = queue.spec.fields
     return [
         ReviewLine(

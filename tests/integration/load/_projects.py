@@ -9,11 +9,15 @@ from rollout.mapping.spec import MappingSpec
 
 
 def with_rules(bench: Any, *, target: dict[str, Any] | None = None, **entities: dict[str, Any]) -> None:
-    """Give a bench further settings of its target, and further rules by entity; ``keys`` are those of matching."""
+    """Give a bench further settings of its target, and further rules by entity; ``keys`` and ``model`` are those of matching."""
     project = bench.context.project
     document = project.spec.model_dump()
     document["targets"]["test"] |= target or {}
-    document["match"] = {name: {"keys": rules.pop("keys")} for name, rules in entities.items() if "keys" in rules}
+    document["match"] = {
+        name: {part: rules.pop(part) for part in ("keys", "model") if part in rules}
+        for name, rules in entities.items()
+        if "keys" in rules
+    }
     for name, rules in entities.items():
         document["entities"][name] |= rules
     mappings = {
