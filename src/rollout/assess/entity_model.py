@@ -37,6 +37,11 @@ class Duplicates(Frozen):
     sampled: int | None = Field(default=None, description="Records on which `likely` was estimated; None: all.")
 
     @property
+    def is_judged(self) -> bool:
+        """Whether anything says when two records are the same."""
+        return bool(self.keys) or self.method != "none"
+
+    @property
     def unique(self) -> int:
         """Records that are left when all duplicates are merged."""
         return max(self.records - self.exact - (self.likely or 0), 0)
@@ -105,7 +110,7 @@ class Volumes(Frozen):
     label: str = ""
     years: tuple[YearCount, ...]
     undated: int = Field(description="Records without that date.")
-    ahead: int = Field(default=0, description="Records whose date is after today.")
+    ahead: int = Field(default=0, description="Records dated after today, of a date that tells what has happened.")
 
 
 class EntityFigures(Frozen):

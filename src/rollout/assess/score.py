@@ -33,8 +33,8 @@ def health_of_source(source: SourceProfile) -> dict[str, Ratio]:
 
 
 def distinctness(entity: EntityProfile) -> Ratio:
-    """Records that are left when all duplicates are merged, likely ones too, of all records."""
-    if entity.figures is None:
+    """Records that are left when all duplicates are merged, likely ones too, of all records that can be judged."""
+    if entity.figures is None or not entity.figures.duplicates.is_judged:
         return Ratio(part=0, whole=0)
     return Ratio(part=entity.figures.duplicates.unique, whole=entity.figures.duplicates.records)
 

@@ -21,15 +21,18 @@ from rollout.assess.rules import literal, quoted
 from rollout.mapping.transforms_base import TransformContext
 from rollout.match.components import components
 from rollout.match.exact import key_texts
-from rollout.match.spec import MatchKey, MatchSpec
+from rollout.match.layout import Layout
+from rollout.match.model import ModelStore, settings_digest
+from rollout.match.parquet import open_parquet
+from rollout.match.spec import MatchKey, MatchModel, MatchSpec
+from rollout.match.weigh import weigh_pairs
 from rollout.model.entity import FieldType
-from rollout.phases.assess_mapped import MappedEntity
+from rollout.phases.assess_mapped import TELLING, MappedEntity, compared_fields
 from rollout.project.spec import EntitySpec
 
 LIKELY_ROWS = 100_000
 """Records among which likely duplicates are looked for; of more an even sample is taken."""
 _GOLDEN, _SPREAD = 2_654_435_769, 4_294_967_296
-_TELLING = (FieldType.PHONE, FieldType.EMAIL)
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,18 @@ class DuplicateFinder:
         mapped: The entity's rows.
         spec: The entity.
         match: How its records are recognised.
+        models: Has the matching model if it is trained.
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, mapped: MappedEntity, spec: EntitySpec, match: MatchSpec
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        mapped: MappedEntity,
+        spec: EntitySpec,
+        match: MatchSpec,
+        models: ModelStore,
     ) -> None:
-        self.connection, self.mapped, self.spec, self.match = connection, mapped, spec, match
+        self.connection, self.mapped, self.spec, self.match, self.models = connection, mapped, spec, match, models
         self.file = f"read_parquet({literal(str(mapped.path))}, file_row_number = true)"
         self.context: TransformContext = next(iter(mapped.contexts.values()))
         self.rows = int(self._fetch(f"SELECT count(*) FROM {self.file}")[0][0])  # noqa: S608 - a file of our own
@@ -83,7 +92,8 @@ class DuplicateFinder:
         exact, by_key = self.repeated, []
         for key in self.match.keys:
             found = self._by_key(key)
-            by_key.append(KeyDuplicates(name=key.name, records=found.merged))
+            records = (self.repeated + found).merged - self.repeated.merged
+            by_key.append(KeyDuplicates(name=key.name, records=records))
             exact += found
         records = self.rows - self.repeated.merged
         likely, method, fields, sampled = self._likely(exact)
@@ -102,20 +112,33 @@ class DuplicateFinder:
 
     def _likely(self, exact: Edges) -> tuple[int | None, Literal["model", "name", "none"], tuple[str, ...], int | None]:
         """Rows that are likely the same as another beyond the exact ones, how they were found, and among how many."""
+        share = min(LIKELY_ROWS / self.rows, 1.0) if self.rows else 1.0
+        looked_at = None if share == 1.0 else round(self.rows * share)
         keys = name_keys(self.spec)
+        model = self.match.model
+        if model is not None and self.models.load(settings_digest(Layout(model, self.mapped.name))) is not None:
+            found = self._by_model(model, share)
+            return round(_beyond(exact, found) / share**2), "model", tuple(model.comparisons), looked_at
         if not keys:
             return None, "none", (), None
-        share = min(LIKELY_ROWS / self.rows, 1.0) if self.rows else 1.0
-        found, looked_at = Edges.none(), self.rows
+        found = Edges.none()
         for key in keys:
-            table = self._table(key.fields, _even(share))
-            looked_at = table.num_rows
-            found += self._agreeing(table, key)
+            found += self._agreeing(self._table(key.fields, _even(share)), key)
         fields = tuple(dict.fromkeys(field for key in keys for field in key.fields))
-        beyond = _beyond(exact, found)
-        if share == 1.0:
-            return beyond, "name", fields, None
-        return round(beyond / share**2), "name", fields, looked_at
+        return round(_beyond(exact, found) / share**2), "name", fields, looked_at
+
+    def _by_model(self, model: MatchModel, share: float) -> Edges:
+        """The pairs that the model would merge or have reviewed."""
+        fields = {name: name for name in compared_fields(self.match)}
+        table = self._table(tuple(fields), _even(share))
+        sample = self.mapped.path.with_name(f"{self.mapped.name}.sample.parquet")
+        with open_parquet(sample, table.schema) as writer:
+            writer.write_table(table)
+        rows = table["row"].to_numpy()
+        pairs = weigh_pairs(
+            self.connection, sample, fields=fields, model=model, store=self.models, where=self.mapped.name
+        ).table
+        return Edges(rows[pairs["left"].to_numpy()], rows[pairs["right"].to_numpy()])
 
     def _by_key(self, key: MatchKey) -> Edges:
         """Rows that agree on an exact key; only those that share the parts compared as they are get a closer look."""
@@ -167,7 +190,7 @@ def name_keys(spec: EntitySpec) -> tuple[MatchKey, ...]:
     if title.type is not FieldType.TEXT:
         return ()
     if title.personal:
-        telling = [name for name, field in spec.fields.items() if field.type in _TELLING and field.personal]
+        telling = [name for name, field in spec.fields.items() if field.type in TELLING and field.personal]
         return tuple(MatchKey(name=name, fields=(spec.title_field, name)) for name in telling)
     if any(field.type is FieldType.USCC for field in spec.fields.values()):
         by = {spec.title_field: "company_match_key"}

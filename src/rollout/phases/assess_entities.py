@@ -12,6 +12,7 @@ import pyarrow as pa
 from rollout.assess.entity import NamedOwner, Seen, dormancy, owners, raw_names, volumes
 from rollout.assess.entity_model import Dormancy, EntityFigures, Owners, Volumes
 from rollout.assess.rules import literal
+from rollout.journal.match_models import JournalModels
 from rollout.mapping.spec import MappingRule, SourceSpec
 from rollout.mapping.transforms import compile_steps, run_steps
 from rollout.mapping.transforms_base import TransformContext
@@ -47,7 +48,8 @@ def entity_figures(
     """
     spec = context.project.spec
     own = mapped[name]
-    finder = DuplicateFinder(connection, own, spec.entities[name], spec.match.get(name, MatchSpec()))
+    models = JournalModels(context.journal, name)
+    finder = DuplicateFinder(connection, own, spec.entities[name], spec.match.get(name, MatchSpec()), models)
     duplicates, same = finder.find()
     return EntityFigures(
         duplicates=duplicates,
@@ -59,12 +61,16 @@ def entity_figures(
 
 def volume_field(context: PhaseContext, name: str) -> str | None:
     """The date by which an entity's records are counted: what shows that they happened, else the first it has."""
-    spec = context.project.spec
-    fields = spec.entities[name].fields
+    fields = context.project.spec.entities[name].fields
     dated = [field for field, one in fields.items() if one.type in _DATES and not one.personal]
-    named = [one.date for rule in spec.dormant.values() for one in rule.activity if one.entity == name]
-    named += spec.dormant[name].dates if name in spec.dormant else ()
-    return next((field for field in (*named, *dated) if field in dated), None)
+    return next((field for field in (*_happened(context, name), *dated) if field in dated), None)
+
+
+def _happened(context: PhaseContext, name: str) -> tuple[str, ...]:
+    """The dates of an entity that show that something happened; others may lie ahead by right."""
+    dormant = context.project.spec.dormant
+    activity = [one.date for rule in dormant.values() for one in rule.activity if one.entity == name]
+    return (*activity, *(dormant[name].dates if name in dormant else ()))
 
 
 def _volumes(
@@ -75,7 +81,8 @@ def _volumes(
         return None
     spec = context.project.spec.entities[name]
     sources = [source.name for source in spec.sources]
-    return volumes(connection, own.path, sources, field, spec.fields[field].label, today=today)
+    told = volumes(connection, own.path, sources, field, spec.fields[field].label, today=today)
+    return told if field in _happened(context, name) else told.model_copy(update={"ahead": 0})
 
 
 def _dormancy(

@@ -26,6 +26,8 @@ from rollout.project.spec import EntitySpec, ProjectSpec
 
 _ORDERED = (FieldType.INTEGER, FieldType.DECIMAL, FieldType.DATE, FieldType.DATETIME, FieldType.REFERENCE)
 """Types of fields whose values an assessment looks at all together."""
+TELLING = (FieldType.PHONE, FieldType.EMAIL)
+"""Types that, with a name, tell who a person is."""
 _ROW = ("_source", "_source_key", "_repeats")
 
 
@@ -34,6 +36,7 @@ class MappedEntity:
     """An entity's rows as the mappings make them.
 
     Attributes:
+        name: The entity.
         path: Parquet of the fields that are looked at, `_source`, `_source_key` and `_repeats`. Rows that cleansing
             would hold back are in it, too; blank ones are not.
         judgements: By source: what cleansing would make of its rows.
@@ -41,6 +44,7 @@ class MappedEntity:
         repeats: Whether several rows may be one record by declaration.
     """
 
+    name: str
     path: Path
     judgements: Mapping[str, Judgement]
     contexts: Mapping[str, TransformContext]
@@ -67,7 +71,7 @@ def map_entity(context: PhaseContext, name: str, stages: Iterable[RawStage], fol
         for stage in stages:
             chunks = _chunks(context, spec, name, declared[stage.source], stage, contexts[stage.source])
             judgements[stage.source] = judged(writer.kept(chunks))
-    return MappedEntity(path, judgements, contexts, any(source.repeats == "same" for source in spec.sources))
+    return MappedEntity(name, path, judgements, contexts, any(source.repeats == "same" for source in spec.sources))
 
 
 def needed_fields(project: ProjectSpec, name: str) -> set[str]:
@@ -75,15 +79,16 @@ def needed_fields(project: ProjectSpec, name: str) -> set[str]:
     spec = project.entities[name]
     match = project.match.get(name, MatchSpec())
     wanted = {field for field, one in spec.fields.items() if one.type in _ORDERED}
-    wanted |= {field for key in match.keys for field in key.fields} | set(
-        match.model.comparisons if match.model else ()
-    )
-    wanted |= {spec.title_field, *(field for field, one in spec.fields.items() if one.type in _TELLING)}
+    wanted |= {field for key in match.keys for field in key.fields} | compared_fields(match)
+    wanted |= {spec.title_field, *(field for field, one in spec.fields.items() if one.type in TELLING)}
     return wanted & set(spec.fields)
 
 
-_TELLING = (FieldType.PHONE, FieldType.EMAIL)
-"""Types that, with a name, tell who a person is."""
+def compared_fields(match: MatchSpec) -> set[str]:
+    """The fields that an entity's matching model looks at; none if it has no model."""
+    if match.model is None:
+        return set()
+    return {*match.model.comparisons, *(part.partition(".")[0] for rule in match.model.blocking for part in rule)}
 
 
 def _chunks(

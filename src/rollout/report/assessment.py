@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rollout.assess.entity_model import EntityFigures
 from rollout.assess.findings import by_severity
-from rollout.assess.model import Assessment, EntityProfile, FieldProfile, Ratio
+from rollout.assess.model import Assessment, FieldProfile, Ratio
 from rollout.assess.score import WEIGHTS, health_of, health_of_source, score
 from rollout.model.finding import Finding, Level
 from rollout.project.spec import Language
 from rollout.report import assessment_charts, figures
+from rollout.report.assessment_charts import EntityRow
 from rollout.report.html import render
 from rollout.report.messages import Messages, messages
 
@@ -31,21 +31,6 @@ class FindingRow:
     share: float | None
 
 
-@dataclass(frozen=True)
-class EntityRow:
-    """An entity, what people call it, and its health."""
-
-    entity: EntityProfile
-    label: str
-    health: Mapping[str, Ratio]
-    score: float | None
-
-    @property
-    def figures(self) -> EntityFigures | None:
-        """What was found of it as a whole."""
-        return self.entity.figures
-
-
 def render_assessment(assessment: Assessment, language: Language) -> str:
     """The report as one self-contained HTML text.
 
@@ -59,6 +44,7 @@ def render_assessment(assessment: Assessment, language: Language) -> str:
     rest = [finding for finding in ordered if finding not in urgent]
     rows = {source.name: source.rows for _, source in assessment.sources}
     health = health_of(assessment.entities)
+    rows_of_entities = entity_rows(assessment, t)
     return render(
         "assessment.html.jinja",
         language,
@@ -71,7 +57,8 @@ def render_assessment(assessment: Assessment, language: Language) -> str:
         score=score(health),
         formula=score_formula(health, t),
         grade=grade,
-        entities=entity_rows(assessment, t),
+        entities=rows_of_entities,
+        weakest=min((one for one in rows_of_entities if one.score is not None), key=_score, default=None),
         labels={entity.name: t.label(entity.label, entity.label_en) for entity in assessment.entities},
         source_health=health_of_source,
         top=_rows(urgent, rows),
@@ -88,6 +75,10 @@ def entity_rows(assessment: Assessment, t: Messages) -> tuple[EntityRow, ...]:
     return tuple(
         EntityRow(entity, t.label(entity.label, entity.label_en), health, score(health)) for entity, health in found
     )
+
+
+def _score(entity: EntityRow) -> float:
+    return entity.score or 0.0
 
 
 def score_formula(health: Mapping[str, Ratio], t: Messages) -> str:

@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rollout.assess.entity_model import Dormancy, Duplicates, OwnerCount, Volumes
-from rollout.assess.model import EntityProfile
+from rollout.assess.entity_model import Dormancy, Duplicates, EntityFigures, OwnerCount, Owners, Volumes
+from rollout.assess.model import EntityProfile, Ratio
 from rollout.report import figures
 from rollout.report.messages import Messages
 
 MOST_YEARS = 12
+_LEAST_YEARS = 7
+"""So that the column of a single year is no wall."""
 _TOP_SWATCH = 8
+
+
+@dataclass(frozen=True)
+class EntityRow:
+    """An entity, what people call it, and its health."""
+
+    entity: EntityProfile
+    label: str
+    health: Mapping[str, Ratio]
+    score: float | None
+
+    @property
+    def figures(self) -> EntityFigures | None:
+        """What was found of it as a whole."""
+        return self.entity.figures
 
 
 @dataclass(frozen=True)
@@ -68,7 +85,7 @@ def year_chart(volumes: Volumes) -> YearChart:
     if early:
         shown.insert(0, (f"< {first}", early))
     highest = max(sum(found.values()) for _, found in shown)
-    room = 100 / len(shown)
+    room = 100 / max(len(shown), _LEAST_YEARS)
     columns = tuple(
         _column(label, found, keys, highest=highest, x=place * room, room=room)
         for place, (label, found) in enumerate(shown)
@@ -133,6 +150,22 @@ def age_bars(dormancy: Dormancy, t: Messages) -> tuple[Bar, ...]:
 def owner_bars(found: Sequence[OwnerCount], kind: str) -> tuple[Bar, ...]:
     """Rows by owner."""
     return bars([(one.name, one.rows, kind) for one in found])
+
+
+def owned(entities: Sequence[EntityRow]) -> list[tuple[EntityRow, Owners]]:
+    """The entities whose mappings name owners."""
+    return [(one, one.figures.owners) for one in entities if one.figures and one.figures.owners]
+
+
+def owner_parts(found: Owners) -> Sequence[figures.Part]:
+    """Rows by what the owner map says."""
+    told = (("mapped", found.mapped), ("pool", found.pool), ("unknown", found.unknown), ("blank", found.blank))
+    return figures.stacked([(f"owner-{key}", rows) for key, rows in told])
+
+
+def field_labels(entity: EntityProfile, names: Sequence[str]) -> list[str]:
+    """What people call some fields."""
+    return [field_label(entity, name) for name in names]
 
 
 def field_label(entity: EntityProfile, name: str) -> str:
