@@ -22,18 +22,26 @@ BUCKETS = {
 
 @pytest.mark.attack
 def test_the_demo_is_loaded_verified_found_unchanged_and_survives_a_crm_that_is_down(make_rollout):
-    rollout = make_rollout()
+    rollout = make_rollout(whole=True)
     rollout.run("assess")
-    rollout.plan()
+    rollout.run("cleanse")
+    refused = rollout.run("plan", exit_code=2)["error"]
+    assert "dormant" in refused["hint"]
+    rollout.environ["ROLLOUT_CODE"] = rollout.run("people", "add", "tester")["code"]
+    rollout.run("dormant", "decide", "--all", "frozen", "--by", "tester", "--reason", "as agreed in the test")
+    rollout.run("cleanse")
+    rollout.run("plan")
+    rollout.run("approve", "--by", "tester", "--reason", "as agreed in the test")
 
     loaded = rollout.run("load")
-    assert set(loaded["entities"]) == {"account", "contact"}
+    assert len(loaded["entities"]) == 10
     for line in loaded["entities"].values():
         assert set(line) >= BUCKETS
         assert line["source"] == sum(line[bucket] for bucket in BUCKETS - {"source"})
         assert line["created"] > 0
-        assert line["merged"] > 0
-        assert line["quarantined"] > 0
+    for name in ("account", "contact"):
+        assert loaded["entities"][name]["merged"] > 0
+        assert loaded["entities"][name]["quarantined"] > 0
     assert loaded["accounted"] is True
 
     verified = rollout.run("verify")

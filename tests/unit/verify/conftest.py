@@ -30,6 +30,8 @@ class World:
     records: dict[str, list[TargetRecord]] = field(default_factory=lambda: {"account": [], "contact": []})
     kept: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: {"account": [], "contact": []})
 
+    carried: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"account": (), "contact": ()})
+
     def load(self, entity, number, values, state="created", *, stored=None):
         golden, key, target_id = f"src:{entity}{number}", f"{entity[0].upper()}-{number}", f"T{entity[0]}{number}"
         self.golden[entity][golden] = dict(values)
@@ -69,6 +71,7 @@ class World:
                     pa.Table.from_pylist(crosswalk, schema=CROSSWALK),
                     observed,
                     pa.Table.from_pylist(kept, schema=KEPT),
+                    self.carried[entity],
                 )
             )
         with duckdb.connect() as connection:

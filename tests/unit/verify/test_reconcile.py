@@ -186,3 +186,16 @@ def test_nothing_loaded_is_no_evidence(world):
 def test_names_and_values_with_quotes_do_no_harm(world):
     world.edit("account", 1, name='Robert\'); DROP TABLE "judged"; --')
     assert figures(world.reconcile()["account"]) == {**CLEAN, "different": 1}
+
+
+def test_records_that_a_sync_carried_are_not_ours_but_those_that_a_load_made_under_such_a_key_are(world):
+    world.records["account"] += [
+        TargetRecord("account", key, f"S{key}", {"name": "示例公司"}) for key in ("erp:1", "erp:2", "erq:1")
+    ]
+    assert figures(world.reconcile()["account"]) == {**CLEAN, "extra": 3}
+    world.carried["account"] = ("erp:",)
+    assert figures(world.reconcile()["account"]) == {**CLEAN, "extra": 1, "other": 2}
+    world.carried["account"] = ("A-1", "erq:")
+    assert figures(world.reconcile()["account"]) == {**CLEAN, "extra": 2, "other": 1}
+    world.drop("account", 1)
+    assert figures(world.reconcile()["account"]) == {**CLEAN, "extra": 2, "other": 1, "missing": 1}
