@@ -31,6 +31,7 @@ _M_STRENGTH, _U_STRENGTH = 20.0, 10.0
 """Pairs that what is assumed counts for."""
 _LEAST, _MOST = 1e-6, 1 - 1e-6
 _ROUNDS = 30
+_SHARES = 1_000_000
 
 
 def train(
@@ -161,7 +162,7 @@ def _sample(connection: duckdb.DuckDBPyConnection, layout: Layout, model: Traine
     share = min(1.0, _PRIOR_PAIRS / pairs)
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE match_pairs_sample AS SELECT * FROM {PAIRS}"  # noqa: S608
-        f" WHERE hash(join_key_l, join_key_r) % 1000000 < {share} * 1000000"
+        f" WHERE hash(join_key_l, join_key_r) % {_SHARES} < {round(share * _SHARES)}"
     )
     try:
         with linker(connection, layout, model, explain=True) as made:
