@@ -55,9 +55,8 @@ def _total(total: ControlTotalResult) -> str:
     told = f"{total.name}: {total.observed} of {total.expected} ({'agrees' if total.agrees else total.difference})"
     if (made := total.made_of) is None:
         return told
-    parts = {"merged": made.merged, "quarantined": made.quarantined, "skipped": made.skipped}
-    parts["not loaded"] = made.not_loaded
-    less = "".join(f" − {name} {amount}" for name, amount in parts.items() if amount != "0")
+    parts = made.model_dump(include={"merged", "quarantined", "skipped", "other_waves", "not_loaded"})
+    less = "".join(f" − {name.replace('_', ' ')} {amount}" for name, amount in parts.items() if amount != "0")
     changed = f" + changed values {made.changed}" if made.changed != "0" else ""
     unreadable = f"; {made.unreadable:,} rows cannot be read" if made.unreadable else ""
     return f"{told}, from source rows {made.source}{less}{changed}{unreadable}"

@@ -163,7 +163,7 @@ def _tallies(
         return tuple(map(Tally, totals))
     from rollout.phases.verify_totals import tallies_of  # noqa: PLC0415 - brings DuckDB, which other loads do not need
 
-    return tallies_of(context, totals, plan.target, golden)
+    return tallies_of(context, totals, plan.target, golden, wave=plan.wave)
 
 
 def _loaded(context: PhaseContext, plan: PlanRecord, entity: str) -> tuple[set[str], set[str], list[str]]:

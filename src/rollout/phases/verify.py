@@ -260,7 +260,7 @@ def _totals(
     """The legacy system's figures beside those of the records that were loaded and whose source is still there."""
     ours = pc.and_(pc.is_valid(data.crosswalk["target_id"]), pc.not_equal(data.crosswalk["state"], "gone"))
     loaded = data.crosswalk.filter(ours).combine_chunks()
-    tallies = tallies_of(context, totals, plan.target, loaded["golden_key"].drop_null().to_pylist())
+    tallies = tallies_of(context, totals, plan.target, loaded["golden_key"].drop_null().to_pylist(), wave=plan.wave)
     return tallied(tallies, data.observed, loaded["migration_key"].combine_chunks())
 
 

@@ -25,14 +25,14 @@ from rollout.phases.readback import mapped_chunk
 from rollout.phases.repairs import Repairs
 from rollout.phases.stages import engine
 from rollout.project.spec import ControlTotal
-from rollout.verify.control_totals import AUTO, MadeOf, Tally, plain
+from rollout.verify.control_totals import AUTO, LESS, MadeOf, Tally, plain
 
 _NUMBER = "DECIMAL(38, 8)"
 _CHUNK_ROWS = 50_000
 
 
 def tallies_of(
-    context: PhaseContext, totals: Sequence[ControlTotal], target_name: str, loaded: Sequence[str]
+    context: PhaseContext, totals: Sequence[ControlTotal], target_name: str, loaded: Sequence[str], *, wave: str
 ) -> tuple[Tally, ...]:
     """Control totals of one entity ready to be added up; those that are `auto` with what they must come to.
 
@@ -41,6 +41,7 @@ def tallies_of(
         totals: Of one entity.
         target_name: Whose repairs count.
         loaded: Golden keys of the records that count: loaded, and their source still there.
+        wave: The wave that was loaded.
     """
     auto = [total for total in totals if total.expected == AUTO]
     made_of: dict[str, MadeOf] = {}
@@ -48,7 +49,7 @@ def tallies_of(
         with engine(context.project.workspace.stages) as connection:
             figures = _Figures(context, auto[0].entity, target_name, connection)
             figures.read(auto, loaded)
-            made_of = {total.name: figures.made_of(total) for total in auto}
+            made_of = {total.name: figures.made_of(total, wave) for total in auto}
     return tuple(Tally(total, made_of.get(total.name)) for total in totals)
 
 
@@ -88,16 +89,17 @@ class _Figures:
         self._places(made)
         self._keep_as("loaded", pa.table({"golden_key": pa.array(loaded, pa.string())}))
 
-    def made_of(self, total: ControlTotal) -> MadeOf:
+    def made_of(self, total: ControlTotal, wave: str) -> MadeOf:
         """How what the target should show follows from the source rows."""
         counts, values = _condition(total), [list(wanted) for wanted in total.where.values()]
         amount = _amount(total)
         rows = self.connection.execute(
             "SELECT CASE WHEN p.place = 'golden' AND l.golden_key IS NOT NULL THEN 'loaded' "
-            f"WHEN p.place = 'golden' THEN 'not_loaded' ELSE coalesce(p.place, 'nowhere') END, sum({amount}), count(*) "
+            f"WHEN p.wave <> ${len(values) + 1} THEN 'other_waves' WHEN p.place = 'golden' THEN 'not_loaded' "
+            f"ELSE coalesce(p.place, 'nowhere') END, sum({amount}), count(*) "
             "FROM raw r LEFT JOIN places p USING (source_key) LEFT JOIN loaded l ON l.golden_key = r.source_key "
             f"WHERE {counts} GROUP BY 1",
-            values,
+            [*values, wave],
         ).fetchall()
         sums = {str(place): Decimal(found or 0) for place, found, _ in rows}
         # A golden record that no source row stands for is in no sum, and so shows as a difference.
@@ -117,13 +119,13 @@ class _Figures:
             changed=plain(Decimal(held or 0) - sums.get("loaded", Decimal(0))),
             rows={str(place): int(count) for place, _, count in rows},
             unreadable=int(unreadable),
-            **{name: plain(sums.get(name, Decimal(0))) for name in ("merged", "quarantined", "skipped", "not_loaded")},
+            **{name: plain(sums.get(name, Decimal(0))) for name in LESS},
         )
 
     def _places(self, made: Mapping[str, Any]) -> None:
         """Where each source row went; what no stage speaks of is in none."""
         self.connection.execute(
-            "CREATE TEMP TABLE places AS SELECT _golden_key AS source_key, 'golden' AS place FROM golden"
+            "CREATE TEMP TABLE places AS SELECT _golden_key AS source_key, 'golden' AS place, _wave AS wave FROM golden"
         )
         for kind, column, place in (
             ("merges_file", "source_key", "merged"),
@@ -132,7 +134,7 @@ class _Figures:
         ):
             if file := made.get(kind):
                 self.connection.execute(
-                    f"INSERT INTO places SELECT DISTINCT {column}, '{place}' FROM read_parquet($1)",
+                    f"INSERT INTO places SELECT DISTINCT {column}, '{place}', NULL FROM read_parquet($1)",
                     [str(self._stage(file))],
                 )
 

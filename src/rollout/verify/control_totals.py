@@ -28,18 +28,23 @@ AUTO = "auto"
 """Stands for a figure that is added up from the source rows."""
 
 
+LESS = ("merged", "quarantined", "skipped", "other_waves", "not_loaded")
+"""Where amounts of source rows may be that the target does not show."""
+
+
 class MadeOf(Frozen):
     """How what the target should show follows from the source rows; amounts as decimal text.
 
-    expected = source − merged − quarantined − skipped − not_loaded + changed. A source row that is in none of these
-    places stays in it, and shows as a difference.
+    expected = source − merged − quarantined − skipped − other_waves − not_loaded + changed. A source row that is in
+    none of these places stays in it, and shows as a difference.
     """
 
     source: str = Field(description="Over all source rows, worked out from their own cells.")
     merged: str = Field(description="Of rows merged into others.")
     quarantined: str
     skipped: str
-    not_loaded: str = Field(description="Of golden records that the target does not have, whatever the reason.")
+    other_waves: str = Field(default="0", description="Of golden records of other waves that the target does not have.")
+    not_loaded: str = Field(description="Of this wave's golden records that it does not have, whatever the reason.")
     changed: str = Field(description="What survivorship and people's repairs changed, over the loaded records.")
     rows: dict[str, int] = Field(description="Source rows that count, by where they went.")
     unreadable: int = Field(description="Source rows of which a cell cannot be read; they are in no sum.")
@@ -47,7 +52,7 @@ class MadeOf(Frozen):
     @property
     def expected(self) -> Decimal:
         """What the loaded records must add up to."""
-        less = sum(Decimal(getattr(self, name)) for name in ("merged", "quarantined", "skipped", "not_loaded"))
+        less = sum(Decimal(getattr(self, name)) for name in LESS)
         return Decimal(self.source) - less + Decimal(self.changed)
 
 

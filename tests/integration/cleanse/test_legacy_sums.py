@@ -82,7 +82,7 @@ def summed(context, totals, *, lost: str | None = None):
     """The figures if all golden records but the one of order ``lost`` are in the target as they are."""
     golden = pq.read_table(golden_paths(context)["order"])
     loaded = golden if lost is None else golden.filter(pc.not_equal(golden["no"], lost))
-    tallies = tallies_of(context, totals, "test", loaded["_golden_key"].to_pylist())
+    tallies = tallies_of(context, totals, "test", loaded["_golden_key"].to_pylist(), wave="all")
     for row in loaded.to_pylist():
         for tally in tallies:
             tally.add(row)
@@ -107,9 +107,14 @@ def test_each_amount_is_told_where_it_went(context):
     assert (rows.agrees, rows.observed, rows.made_of.source) == (True, "3", "6")
 
 
+def test_records_of_another_wave_are_told_apart(context):
+    [tally] = tallies_of(context, [total("all")], "test", [], wave="later")
+    assert (tally.made_of.other_waves, tally.made_of.not_loaded) == ("1508.5", "0")
+
+
 def test_what_the_target_lacks_or_a_row_in_no_place_shows_as_a_difference(context):
     golden = pq.read_table(golden_paths(context)["order"])
-    tallies = tallies_of(context, [total("all")], "test", golden["_golden_key"].to_pylist())
+    tallies = tallies_of(context, [total("all")], "test", golden["_golden_key"].to_pylist(), wave="all")
     for row in golden.to_pylist()[1:]:
         tallies[0].add(row)
     assert tallies[0].result().agrees is False
