@@ -11,12 +11,13 @@ from typing import get_args
 
 from rollout.connectors import registry
 from rollout.errors import ConfigError
-from rollout.mapping.spec import MappingRule, MappingSpec, TransformStep
+from rollout.mapping.spec import MappingRule, MappingSpec
 from rollout.mapping.transforms import code_map_files, compile_steps, value_map_files
 from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.finding import Finding
 from rollout.project.check_data import check_value_map
 from rollout.project.check_layers import check_layers
+from rollout.project.check_match import check_match
 from rollout.project.check_rules import check_rules
 from rollout.project.check_targets import check_targets
 from rollout.project.gates import METRICS
@@ -41,7 +42,7 @@ def check_spec(spec: ProjectSpec, document: Document, root: Path) -> list[Findin
         lambda: check_layers(spec, document),
         lambda: check_rules(spec, document),
         lambda: _operation(spec, document),
-        lambda: _match(spec, document),
+        lambda: check_match(spec, document),
         lambda: _owner_map(spec, document, root),
         lambda: _gates(spec, document),
     )
@@ -165,23 +166,6 @@ def _operation(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
             yield from _known(document, sync.references_entity, spec.entities, "entity", here, "project")
     if spec.operations.alerts is not None:
         yield from _known(document, spec.operations.alerts, spec.systems, "system", ("operations", "alerts"), "project")
-
-
-def _match(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
-    for name, match in spec.match.items():
-        yield from _known(document, name, spec.entities, "entity", ("match", name), "match")
-        entity = spec.entities.get(name)
-        for index, key in enumerate(match.keys if entity else ()):
-            place: Place = ("match", name, "keys", index)
-            for number, field in enumerate(key.fields):
-                yield from _known(
-                    document, field, _fields(entity), f"field of '{name}'", (*place, "fields", number), "match"
-                )
-            for field, transform in key.by.items():
-                try:
-                    compile_steps([TransformStep(name=transform)])
-                except ConfigError as error:
-                    yield document.error("match.transform", error.message, (*place, "by", field), hint=error.hint)
 
 
 def _owner_map(spec: ProjectSpec, document: Document, root: Path) -> Iterator[Finding]:
