@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import pyarrow.parquet as pq
 import pytest
 from openpyxl import load_workbook
 
@@ -14,13 +16,17 @@ from rollout.errors import ApprovalError, ConfigError, DriftError
 from rollout.journal import handouts, people
 from rollout.journal.crypto import KeyRing
 from rollout.journal.store import Journal
+from rollout.phases.approve import approve
 from rollout.phases.cleanse import run_cleanse
 from rollout.phases.context import PhaseContext
+from rollout.phases.golden import golden_paths
+from rollout.phases.load import run_load
 from rollout.phases.map_export import export_map
 from rollout.phases.map_import import import_map
 from rollout.phases.map_ready import open_dates, refuse_open_mapping, unmapped_owners
 from rollout.phases.map_suggest import run_suggest
 from rollout.phases.plan import run_plan
+from rollout.phases.repairs import Repairs
 from rollout.project.loader import check_project, load_draft
 
 PROJECT = """
@@ -305,8 +311,29 @@ def test_no_plan_until_owners_are_mapped_and_the_date_format_is_confirmed(desk):
     done = run_cleanse(desk.context).entities["account"]
     assert (done.golden, done.quarantined) == (4, 0)
     refuse_open_mapping(desk.context)
-    plan = run_plan(desk.context)
-    assert plan.entities["account"].create == 4
+    assert run_plan(desk.context).entities["account"].create == 4
+
+
+def test_each_record_gets_a_number_of_its_own_and_keeps_it(desk):
+    desk.write("region.csv", "raw,value\n东,华东\n华南区,华南\n")
+    desk.write("owners.csv", desk.text("owners.csv") + "老孙,公海\n")
+    desk.write("account.yaml", MAPPING.replace("transform: date", "transform: {date: {format: '%d/%m/%Y'}}"))
+    context = desk.context
+    run_cleanse(context)
+    run_plan(context)
+    approve(context, person="李娜", code=desk.code, reason="as agreed")
+    assert run_load(context).closed
+    records = list(context.connector("crm").read_all("account"))
+    numbers = {record.values["name"]: record.values["number"] for record in records}
+    day = f"{context.clock().astimezone(ZoneInfo('Asia/Shanghai')):%Y%m%d}"
+    assert sorted(numbers.values()) == [f"CUST{day}{serial:04d}" for serial in range(1, 5)]
+    expected = pq.read_table(Repairs(context, "test").golden_path("account", golden_paths(context)["account"]))
+    assert dict(zip(expected["name"].to_pylist(), expected["number"].to_pylist(), strict=True)) == numbers
+    with (desk.root / "legacy" / "customers.csv").open("a", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerow(("5", "戊公司", "东", "张伟", "", ""))
+    run_cleanse(context)
+    plan = run_plan(context).entities["account"]
+    assert (plan.create, plan.update, plan.unchanged) == (1, 0, 4)
 
 
 def test_a_truly_mixed_column_does_not_stop_a_plan(desk):

@@ -48,7 +48,7 @@ CONCEPTS: Mapping[str, tuple[str, ...]] = {
         "customer id",
     ),
     "erp_code": ("erp编码", "erp代码", "erp编号", "erp code"),
-    "order_no": ("订单号", "订单编号", "单号", "销售单号", "order no", "order number"),
+    "order_no": ("订单号", "订单编号", "单号", "单据号", "单据编号", "销售单号", "order no", "order number"),
     "ordered_on": ("下单日期", "订单日期", "签订日期", "销售日期", "order date"),
     "product": (
         "产品",
@@ -65,7 +65,7 @@ CONCEPTS: Mapping[str, tuple[str, ...]] = {
     ),
     "quantity": ("数量", "订购数量", "件数", "quantity", "qty"),
     "price": ("单价", "价格", "售价", "price", "unit price"),
-    "amount": ("金额", "总金额", "合计", "合同金额", "订单金额", "预计金额", "amount", "total"),
+    "amount": ("金额", "总金额", "合计", "合同金额", "订单金额", "预计金额", "价税合计", "含税金额", "amount", "total"),
     "cost": ("费用", "成本", "花费", "预算", "cost", "budget"),
     "status": ("状态", "客户状态", "订单状态", "工单状态", "status", "state"),
     "stage": ("阶段", "销售阶段", "商机阶段", "stage"),
