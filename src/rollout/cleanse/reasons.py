@@ -26,7 +26,9 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         "left_out": Reason("A named person left this row out.", "nothing to do"),
         "dormant_left_out": Reason("A named person left this dormant record out.", "nothing to do"),
-        "parent_left_out": Reason("The record this row belongs to was left out.", "nothing to do"),
+        "parent_left_out": Reason(
+            "The record this row belongs to was left out.", "name another record, or leave this row out, too"
+        ),
         # rules over the whole row
         "rule_order": Reason("Two values are in the wrong order.", "correct one of the two"),
         "rule_range": Reason("The value is out of the range that the rule allows.", "correct it in the source"),

@@ -244,17 +244,25 @@ def _check_columns(mapping: MappingSpec, raw: RawStage) -> None:
 
 
 def parent_query(root: Path, parent: EntityCleansing, raws: Mapping[str, RawStage]) -> str:
-    """SQL: row key of the parent → golden key. ``held``: 0 fine, 1 in quarantine, 2 several records have the key."""
+    """SQL: row key of the parent → golden key.
+
+    ``held``: 0 fine, 1 in quarantine, 2 several records have the key,
+    3 somebody left it out.
+    """
+    left_out = f"SELECT _source_key FROM {scan(root / parent.skipped_file)} WHERE reason_code LIKE '%left_out'"  # noqa: S608
     return (
         f"WITH member AS (SELECT _golden_key AS source_key, _golden_key AS golden_key"  # noqa: S608
         f" FROM {scan(root / parent.golden_file)}"
         f" UNION ALL SELECT source_key, golden_key FROM {scan(root / parent.merges_file)})"
         # A record that several rows repeat is there as soon as one of them is.
-        ", unit AS (SELECT key, unit, min(member.golden_key) AS golden, max(member.golden_key) AS other"
-        f" FROM ({referable_rows(root, raws.values())}) AS row LEFT JOIN member USING (source_key) GROUP BY key, unit)"
+        ", unit AS (SELECT key, unit, min(member.golden_key) AS golden, max(member.golden_key) AS other,"
+        " bool_or(gone._source_key IS NOT NULL) AS is_gone"
+        f" FROM ({referable_rows(root, raws.values())}) AS row LEFT JOIN member USING (source_key)"
+        f" LEFT JOIN ({left_out}) AS gone ON gone._source_key = row.source_key GROUP BY key, unit)"
         " SELECT key, min(golden) AS golden,"
         " CASE WHEN count(DISTINCT coalesce(golden, '?' || unit)) > 1 OR bool_or(golden <> other) THEN 2"
-        " WHEN min(unit.golden) IS NULL THEN 1 ELSE 0 END AS held FROM unit GROUP BY key"
+        " WHEN min(unit.golden) IS NOT NULL THEN 0 WHEN bool_or(is_gone) THEN 3 ELSE 1 END AS held"
+        " FROM unit GROUP BY key"
     )
 
 

@@ -15,6 +15,7 @@ from rollout.model.finding import Finding, Level
 from rollout.phases.cleansed import EntityCleansing
 from rollout.phases.cleansing import parent_query
 from rollout.phases.raw import RawStage
+from rollout.phases.references import why_held
 from rollout.phases.stages import StageStore, digest, engine
 
 Parents = Mapping[str, tuple[EntityCleansing, Mapping[str, RawStage]]]
@@ -64,8 +65,7 @@ def _told(
     connection: duckdb.DuckDBPyConnection, done: EntityCleansing, golden: str, field: str, at: int
 ) -> list[Finding]:
     found = connection.execute(
-        "SELECT CASE WHEN p.key IS NULL THEN 'parent_missing' WHEN p.held = 1 THEN 'parent_quarantined'"  # noqa: S608
-        " ELSE 'parent_ambiguous' END AS code, count(*), min(g._golden_key)"
+        f"SELECT CASE {why_held('p')} END AS code, count(*), min(g._golden_key)"  # noqa: S608
         f" FROM {golden} AS g LEFT JOIN parent_{at} AS p ON p.key = g.{quoted(field)}"
         f" WHERE g.{quoted(field)} IS NOT NULL AND coalesce(p.held, 1) > 0 GROUP BY 1 ORDER BY 1"
     ).fetchall()

@@ -19,6 +19,7 @@ from rollout.phases.cleanse import transform_context
 from rollout.phases.cleansed_rows import LatestCleansing
 from rollout.phases.cleansing import parent_query
 from rollout.phases.raw import RawStage
+from rollout.phases.references import why_held
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ class Recheck:
             query = parent_query(self.latest.root, self.latest.done[parent], self.latest.raws(parent))
             self.connection.register("repaired", mapped.select(["_source_key", field]).rename_columns(["row", "key"]))
             rows = self.connection.execute(
-                "SELECT r.row, CASE WHEN p.key IS NULL THEN 'parent_missing' WHEN p.held = 1 THEN 'parent_quarantined'"  # noqa: S608
-                f" ELSE 'parent_ambiguous' END FROM repaired AS r LEFT JOIN ({query}) AS p ON p.key = r.key"
+                f"SELECT r.row, CASE {why_held('p')} END FROM repaired AS r"  # noqa: S608
+                f" LEFT JOIN ({query}) AS p ON p.key = r.key"
                 " WHERE r.key IS NOT NULL AND coalesce(p.held, 1) > 0"
             ).fetchall()
             self.connection.unregister("repaired")

@@ -18,12 +18,20 @@ def golden_column(field: str) -> str:
     return f"_golden_{field}"
 
 
+def why_held(parent: str) -> str:
+    """SQL of the cases that tell why a reference leads nowhere; ``parent`` is the alias of its parent's row, if any."""
+    return (
+        f"WHEN {parent}.key IS NULL THEN 'parent_missing' WHEN {parent}.held = 1 THEN 'parent_quarantined' "
+        f"WHEN {parent}.held = 2 THEN 'parent_ambiguous' WHEN {parent}.held = 3 THEN 'parent_left_out'"
+    )
+
+
 class Resolver:
     """Joins mapped rows with the parents of all their reference fields.
 
     Args:
         connection: Gets a temporary table a reference field.
-        parents: By reference field: SQL that gives key, golden and held (0 fine, 1 in quarantine, 2 ambiguous).
+        parents: By reference field: SQL that gives key, golden and held: 0 fine, or why not, see `why_held`.
         dropping: By reference field: sources whose mapping drops a reference that leads nowhere.
     """
 
@@ -81,8 +89,4 @@ class Resolver:
         return f"CASE WHEN c.{quoted(field)} IS NULL THEN NULL {tolerated}{self._held(field)} END"
 
     def _held(self, field: str) -> str:
-        number = self._number[field]
-        return (
-            f"WHEN p{number}.key IS NULL THEN 'parent_missing' WHEN p{number}.held = 1 THEN 'parent_quarantined' "
-            f"WHEN p{number}.held = 2 THEN 'parent_ambiguous'"
-        )
+        return why_held(f"p{self._number[field]}")

@@ -165,6 +165,14 @@ def test_what_comes_back_is_judged_again_recorded_and_heeded(context, tmp_path, 
     assert (contact.golden, contact.quarantined, contact.skipped, contact.left_out) == (3, 0, 1, 1)
     again = import_quarantine(context, [files["wang"]], **signed)
     assert again.outcomes == {"gone": 1}
+    # Who leaves a customer out is asked about its people: they are not lost with it.
+    export_quarantine(context, tmp_path / "later", by="owner")
+    later = tmp_path / "later" / "待修正数据_li.xlsx"
+    fill(later, "处理", **{"3_uscc": "不导入"})
+    (context.project.root / "legacy" / "people.csv").write_text(PEOPLE.replace("李四,2", "李四,3"), encoding="utf-8")
+    assert import_quarantine(context, [later], **signed).outcomes == {"left_out": 1}
+    assert run_cleanse(context).entities["contact"].problems == {"parent_left_out": 1}
+    assert export_quarantine(context, tmp_path / "last", by="owner").books[0].recipient == "li"
 
 
 def test_a_word_lapses_once_the_row_says_something_else(context, tmp_path, signed):
