@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rollout.cleanse.chunk import cleanse_chunk
-from rollout.cleanse.rules import compile_mapping
+from rollout.cleanse.rules import compile_mapping, compile_rules
 from rollout.errors import ConfigError, DriftError
 from rollout.journal.outcomes import outcome_rows
 from rollout.journal.overlay import overlay_of
@@ -305,14 +305,15 @@ class Sampler:
 def mapped_chunk(
     project: Project, entity: str, source: SourceSpec, table: pa.Table, fields: Collection[str] | None = None
 ) -> pa.Table:
-    """Rows of a raw stage through their mapping; those that cannot be read are left out.
+    """Rows of a raw stage through their mapping and the rules over whole rows; those that cannot be read are left out.
 
     Args:
         project: The project.
         entity: What the rows become.
         source: Where they are from.
         table: Of the raw stage.
-        fields: Only these, with or without value; a row is left out for none of the others. None: all.
+        fields: Only these, with or without value; a row is left out for none of the others. Rules that need others
+            are not judged. None: all.
     """
     mapping, declared = project.mappings[entity, source.name], project.spec.entities[entity].fields
     if fields is not None:
@@ -326,7 +327,9 @@ def mapped_chunk(
     for column in dict.fromkeys(column for plan in plans if plan.rule for column in plan.rule.columns):
         if column not in table.column_names:  # no file of the source has it: the mapping says that it may lack
             table = table.append_column(column, pa.nulls(table.num_rows, pa.string()))
-    return cleanse_chunk(table, plans, context, priority=source.priority).clean
+    whole = [rule for rule in project.spec.entities[entity].rules if set(rule.named) <= set(declared)]
+    compiled = compile_rules(whole, declared, context, where=entity)
+    return cleanse_chunk(table, plans, context, rules=compiled, priority=source.priority).clean
 
 
 def _where(path: Path, column: str, values: Sequence[str]) -> pa.Table:

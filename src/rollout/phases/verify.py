@@ -8,6 +8,7 @@ out anew from the legacy rows.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -156,7 +157,9 @@ class _Found:
     counted: dict[str, int] = field(default_factory=dict)
     reconciled: dict[str, Reconciliation] = field(default_factory=dict)
     looks: dict[str, SampleLook] = field(default_factory=dict)
-    suites: dict[str, tuple[SuiteResult, ...]] = field(default_factory=dict)
+    concerned: list[str] = field(default_factory=list)
+    """The entities that the wave says something about."""
+    suites: dict[str, tuple[SuiteResult, ...]] = field(default_factory=lambda: defaultdict(tuple))
     totals: list[ControlTotalResult] = field(default_factory=list)
     orphans: dict[str, Orphans] = field(default_factory=dict)
     people: list[PeopleResult] | None = None
@@ -196,10 +199,12 @@ def _examine(
                 people = [drawn(context, name, data[name].crosswalk, data[name].golden)
                           for name in sampled_entities(context, tuple(names))]  # fmt: skip
                 found.people = [standing(context, plan, sample) for sample in people]
+            found.concerned = _concerned(context, plan, names, found)
             sampler = Sampler(context, target, data, reader.repairs)
             for name in names:
                 found.looks[name] = sampler.look(name)
-                found.suites[name] = _suites(context, connection, data[name], found.reconciled[name])
+                if name in found.concerned:
+                    found.suites[name] = _suites(context, connection, data[name], found.reconciled[name])
                 found.totals += _totals(context, plan, data[name], due_totals(spec, plan.wave, entities=[name]))
     finally:
         for item in data.values():
@@ -267,7 +272,7 @@ def _totals(
 def _judge(
     context: PhaseContext, plan: PlanRecord, names: Sequence[str], found: _Found, *, partial: bool
 ) -> tuple[GateResult, ...]:
-    names = _concerned(context, plan, names, found)
+    names = found.concerned
     measurements = load_measurements(context.journal.accounting(plan.target, wave=plan.wave), names)
     measurements += verify_measurements(
         {name: found.reconciled[name] for name in names},
