@@ -100,9 +100,10 @@ def publish_findings(context: PhaseContext, phase: str) -> int:
 
 
 def publish_reports(context: PhaseContext, files: Iterable[str]) -> None:
-    """Links to a phase's documents."""
-    for file in files:
-        publish_link(context, ("report", Path(file).stem), file)
+    """Links to a phase's documents; a workbook beside a document of its name has a link of its own."""
+    for file in map(Path, files):
+        kind = () if file.suffix == ".html" else (file.suffix.removeprefix("."),)
+        publish_link(context, ("report", file.stem, *kind), str(file))
 
 
 def publish_link(context: PhaseContext, words: tuple[str, ...], file: str) -> None:

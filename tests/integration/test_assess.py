@@ -10,6 +10,7 @@ import openpyxl
 import pytest
 
 from rollout.assess.model import Assessment
+from rollout.assess.score import HEALTH
 from rollout.cli.app import run
 from rollout.errors import ConfigError
 from rollout.phases.assess import run_assess
@@ -57,6 +58,12 @@ def context(tmp_path, pg_url, monkeypatch):
         yield context
 
 
+def cells(path: Path) -> str:
+    """Everything that a workbook shows."""
+    sheets = openpyxl.load_workbook(path).worksheets
+    return "\n".join(str(value) for sheet in sheets for row in sheet.iter_rows(values_only=True) for value in row)
+
+
 def test_an_assessment_finds_what_was_planted_and_shows_nobody(context: PhaseContext):
     summary = run_assess(context)
     assert summary.rows == {"account": 4, "contact": 2}
@@ -78,8 +85,10 @@ def test_an_assessment_finds_what_was_planted_and_shows_nobody(context: PhaseCon
     assessment = Assessment.model_validate(recorded.summary["assessment"])
     assert [file.encoding for _, source in assessment.sources for file in source.files] == ["gb18030", ""]
 
-    texts = [Path(path).read_text(encoding="utf-8") for path in summary.reports]
-    assert [Path(path).name for path in summary.reports] == ["assessment.zh.html", "assessment.en.html"]
+    names = ["assessment.zh.html", "assessment.en.html", "assessment.zh.xlsx", "assessment.en.xlsx"]
+    assert [Path(path).name for path in summary.reports] == names
+    texts = [Path(path).read_text(encoding="utf-8") for path in summary.reports[:2]]
+    texts += [cells(Path(path)) for path in summary.reports[2:]]
     assert all(Path(path).stat().st_mode & 0o077 == 0 for path in summary.reports)
     everything = [*texts, json.dumps(recorded.summary, ensure_ascii=False), summary.model_dump_json()]
     everything += [finding.model_dump_json() for finding in context.journal.findings(recorded.run_id)]
@@ -88,6 +97,7 @@ def test_an_assessment_finds_what_was_planted_and_shows_nobody(context: PhaseCon
             assert secret not in text
     assert "现有数据资产评估报告" in texts[0]
     assert "Data asset assessment report" in texts[1]
+    assert all(finding.id in texts[2] for finding in assessment.findings)
 
 
 def test_a_failed_assessment_is_recorded_and_leaves_no_document(context: PhaseContext):
@@ -105,9 +115,10 @@ def test_the_verb_answers_one_json_object(context: PhaseContext, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert code == 0
     assert answer["rows"] == {"account": 4, "contact": 2}
-    assert set(answer["health"]) == {"completeness", "validity", "uniqueness", "readiness"}
+    assert set(answer["health"]) == set(HEALTH)
+    assert 0 < answer["score"] < 100
     assert answer["findings"]["error"] == 0
-    assert len(answer["reports"]) == 2
+    assert len(answer["reports"]) == 4
 
 
 def test_the_verb_lists_findings_for_people(context: PhaseContext, capsys):

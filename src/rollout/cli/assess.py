@@ -25,12 +25,16 @@ def command(invocation: Invocation) -> int:
 
 
 def _text(summary: AssessSummary) -> str:
+    from rollout.report.figures import points  # noqa: PLC0415 - only here
+
     lines = [f"{entity}: {rows:,} rows read" for entity, rows in summary.rows.items()]
     lines += [f"{entity}: {rows:,} rows could not be read" for entity, rows in summary.unreadable.items() if rows]
     lines += [
         f"{finding.level.value}: {finding.where}: {finding.message} [{finding.id}]\n    → {finding.hint}"
         for finding in summary.top
     ]
+    if summary.score is not None:
+        lines.append(f"health score: {points(summary.score)} of 100")
     lines.append(", ".join(f"{count} {level}" for level, count in summary.findings.items()))
     lines += [f"report: {path}" for path in summary.reports]
     return "\n".join(lines)

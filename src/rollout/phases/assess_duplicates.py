@@ -31,8 +31,8 @@ from rollout.phases.assess_mapped import TELLING, MappedEntity, compared_fields
 from rollout.project.spec import EntitySpec
 
 LIKELY_ROWS = 100_000
-"""Records among which likely duplicates are looked for; of more an even sample is taken."""
-_GOLDEN, _SPREAD = 2_654_435_769, 4_294_967_296
+"""Records among which likely duplicates are looked for; of more a sample is drawn."""
+_SPREAD = 4_294_967_296
 
 
 @dataclass(frozen=True)
@@ -123,14 +123,14 @@ class DuplicateFinder:
             return None, "none", (), None
         found = Edges.none()
         for key in keys:
-            found += self._agreeing(self._table(key.fields, _even(share)), key)
+            found += self._agreeing(self._table(key.fields, _drawn(share)), key)
         fields = tuple(dict.fromkeys(field for key in keys for field in key.fields))
         return round(_beyond(exact, found) / share**2), "name", fields, looked_at
 
     def _by_model(self, model: MatchModel, share: float) -> Edges:
         """The pairs that the model would merge or have reviewed."""
         fields = {name: name for name in compared_fields(self.match)}
-        table = self._table(tuple(fields), _even(share))
+        table = self._table(tuple(fields), _drawn(share))
         sample = self.mapped.path.with_name(f"{self.mapped.name}.sample.parquet")
         with open_parquet(sample, table.schema) as writer:
             writer.write_table(table)
@@ -198,9 +198,9 @@ def name_keys(spec: EntitySpec) -> tuple[MatchKey, ...]:
     return ()
 
 
-def _even(share: float) -> str:
-    """SQL: an even share of the rows."""
-    return f"WHERE (file_row_number * {_GOLDEN}) % {_SPREAD} < {round(_SPREAD * share)}" if share < 1 else ""
+def _drawn(share: float) -> str:
+    """SQL: a share of the rows, each drawn by itself: copies often stand side by side, and pairs must have a chance."""
+    return f"WHERE hash(file_row_number) % {_SPREAD} < {round(_SPREAD * share)}" if share < 1 else ""
 
 
 def _beyond(exact: Edges, likely: Edges) -> int:
