@@ -108,7 +108,7 @@ _COMPANY_NAME = (
                 0.01,
             ),
             # A company by quite another name is another one, even if all else agrees: a neighbour, or a sister.
-            Level("other", "", 0.001, 0.987, fixed=True),
+            Level("other", "", 0.0004, 0.987, fixed=True),
         ),
     ),
     Evidence(
@@ -129,7 +129,7 @@ _COMPANY_NAME = (
             Level("place", "{place}_l = {place}_r and " + _LIKE_TRADE, 0.1, 0.01),
             Level("neither", _NEAR_PLACE + " and " + _LIKE_TRADE, 0.118, 0.1),
             Level("other_trade", _NEAR_PLACE, 0.002, 0.2, fixed=True),
-            Level("other_place", "{trade}_l = {trade}_r", 0.001, 0.05, fixed=True),
+            Level("other_place", "{trade}_l = {trade}_r", 0.0004, 0.05, fixed=True),
             Level("other", "", 0.0005, 0.586, fixed=True),
         ),
     ),

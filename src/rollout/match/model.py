@@ -23,6 +23,8 @@ MODEL_FORMAT = 1
 _COMMON_FROM = 3
 """Rows that share a value before it counts as common: two may be one record twice."""
 _MOST_TERMS = 20_000
+_IDENTIFYING = 0.2
+"""Distinct values ÷ values from which on a column tells records apart."""
 _LEAST_FREQUENCY = 1e-6
 
 
@@ -108,25 +110,34 @@ def tf_columns(layout: Layout) -> tuple[str, ...]:
 def count_terms(connection: duckdb.DuckDBPyConnection, layout: Layout) -> dict[str, dict[str, float]]:
     """How frequent the common values of each such column are in the features. Values are kept as hashes.
 
-    Rows that agree on all of them count once: what is in one file nine times is no common value.
+    Records are counted, not rows, as far as one can tell before matching: a phone in nine rows with one address is
+    that of one record nine times, in nine rows with nine addresses and nine names it is a switchboard.
     """
     columns = tf_columns(layout)
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE match_terms AS SELECT DISTINCT {', '.join(columns)} FROM {FEATURES}"  # noqa: S608
     )
     try:
-        return {column: _terms(connection, column) for column in columns}
+        counts = ", ".join(f"count(DISTINCT {column}) >= {_IDENTIFYING} * count({column})" for column in columns)
+        told = connection.execute(f"SELECT {counts} FROM match_terms").fetchall()[0] if columns else ()  # noqa: S608
+        identifying = [column for column, identifies in zip(columns, told, strict=True) if identifies]
+        return {
+            column: _terms(connection, column, [other for other in identifying if other != column])
+            for column in columns
+        }
     finally:
         connection.execute("DROP TABLE match_terms")
 
 
-def _terms(connection: duckdb.DuckDBPyConnection, column: str) -> dict[str, float]:
+def _terms(connection: duckdb.DuckDBPyConnection, column: str, others: list[str]) -> dict[str, float]:
     filled = connection.execute(f"SELECT count({column}) FROM match_terms").fetchall()[0][0] or 1  # noqa: S608
+    different = [f"count(DISTINCT {other}) + count(*) FILTER ({other} IS NULL)" for other in others]
     common = connection.execute(
-        f"SELECT md5({column})[:16], count(*) AS n FROM match_terms WHERE {column} IS NOT NULL"  # noqa: S608
-        f" GROUP BY {column} HAVING n >= {_COMMON_FROM} ORDER BY n DESC, 1 LIMIT {_MOST_TERMS}"
+        f"SELECT md5({column})[:16], least({', '.join(['count(*)', *different])}) AS n FROM match_terms"  # noqa: S608
+        f" WHERE {column} IS NOT NULL GROUP BY {column} HAVING count(*) >= {_COMMON_FROM} AND n >= {_COMMON_FROM}"
+        f" ORDER BY n DESC, 1 LIMIT {_MOST_TERMS}"
     ).fetchall()
-    return {"": max(1 / filled, _LEAST_FREQUENCY)} | {term: rows / filled for term, rows in common}
+    return {"": max(1 / filled, _LEAST_FREQUENCY)} | {term: records / filled for term, records in common}
 
 
 def splink_settings(layout: Layout, model: TrainedModel, *, explain: bool = False) -> dict[str, Any]:
