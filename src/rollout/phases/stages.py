@@ -44,6 +44,7 @@ _COMPUTING = (
     "phases/matching.py",
     "phases/past.py",
     "phases/map_rows.py",
+    "phases/maps.py",
     "phases/worded.py",
     "phases/deferred.py",
     "phases/dormant.py",
