@@ -138,7 +138,6 @@ class _Checker:
     def __init__(self, context: PhaseContext, queue: ReviewQueue, person: str) -> None:
         self._context, self._queue, self._person = context, queue, person
         self._guards = queue.guards
-        self._target = context.target("load")[0]
 
     def problem(self, made: PairDecision, pair: Pair | None) -> _Problem | None:
         """What keeps a decision from being taken."""
@@ -166,18 +165,19 @@ class _Checker:
         )
 
     def _loaded(self, made: PairDecision) -> str | None:
-        """The one of two rows that was merged into a record which holds the other, and which is in the target."""
-        journal = self._context.journal
+        """The one of two rows that was merged into a record which holds the other, and which is in a target."""
+        journal, ends = self._context.journal, (made.left_key, made.right_key)
         with journal.transaction() as connection:
-            found = {
-                key: row
-                for key in (made.left_key, made.right_key)
-                for row in merged_rows(connection, journal.project_id, self._target, key, entity=self._queue.entity)
+            found = [
+                row
+                for target in self._context.project.spec.targets
+                for key in ends
+                for row in merged_rows(connection, journal.project_id, target, key, entity=self._queue.entity)
                 if row.source_key == key
-            }
-        records = [found[key].golden_key if key in found else key for key in (made.left_key, made.right_key)]
-        loaded = [key for key, row in found.items() if row.target_id is not None]
-        return loaded[0] if loaded and records[0] == records[1] else None
+            ]
+        record_of = dict(zip(ends, ends, strict=True)) | {row.source_key: row.golden_key for row in found}
+        loaded = [row.source_key for row in found if row.target_id is not None]
+        return loaded[0] if loaded and len(set(record_of.values())) == 1 else None
 
 
 def _returned(
