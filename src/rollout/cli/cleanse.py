@@ -39,5 +39,10 @@ def _text(summary: CleanseSummary) -> str:
         for done in summary.entities.values()
         for finding in done.findings
     ]
+    lines += [
+        f"{name}: {done.review:,} pairs of rows may be one record; people decide → rollout review list"
+        for name, done in summary.entities.items()
+        if done.review
+    ]
     lines += [f"report: {path}" for path in summary.reports]
     return "\n".join(lines)
