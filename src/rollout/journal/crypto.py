@@ -114,14 +114,21 @@ class Sealer:
 
     def open(self, sealed: bytes, place: str) -> Any:
         """Open a sealed value. Raises ConfigError when it was altered or moved."""
+        return self.open_all([sealed], [place])[0]
+
+    def open_all(self, sealed: Sequence[bytes], places: Sequence[str]) -> list[Any]:
+        """Open many sealed values, each of its place. Raises ConfigError when one was altered or moved."""
+        opened: list[Any] = []
+        decrypt, loads = self._aead.decrypt, orjson.loads
         try:
-            text = self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
+            for value, place in zip(sealed, places, strict=True):
+                opened.append(loads(decrypt(value[:NONCE_BYTES], value[NONCE_BYTES:], place.encode())))
         except InvalidTag as error:
             raise ConfigError(
-                f"the sealed value of {place} does not open: it was altered or moved",
+                f"the sealed value of {places[len(opened)]} does not open: it was altered or moved",
                 hint="restore the journal from a backup",
             ) from error
-        return orjson.loads(text)
+        return opened
 
     def fingerprints(self, place: str) -> Callable[[str, str | None], str]:
         """Fingerprints of one record's values: (field, value) → keyed digest (64 bit) in hexadecimal, "" for None.

@@ -89,6 +89,14 @@ class Ledger:
         )
         return {row.source_key: row.wave for row in rows}
 
+    def has_others(self, connection: Connection, entity: str, wave: str) -> bool:
+        """Whether an entity has rows in other waves than this one."""
+        table = schema.ledger
+        others = select(table.c.entity).where(
+            table.c.project_id == self._project_id, table.c.entity == entity, table.c.wave != wave
+        )
+        return bool(connection.execute(select(others.exists())).scalar_one())
+
     def golden_key(self, connection: Connection, entity: str, source_key: str) -> str | None:
         """The golden record that a source row became part of; None: there is no such row, or it is held back."""
         found: str | None = connection.execute(

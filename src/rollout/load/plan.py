@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -83,44 +84,48 @@ class PlannedRow(NamedTuple):
     reason_code: str | None = None
     message: str = ""
 
-    def payload(self) -> dict[str, object]:
-        """What is sealed in the journal and covered by the plan's hash."""
-        return {
-            "new": dict(self.new),
-            "old": dict(self.old),
-            "references": {name: list(reference) for name, reference in self.references.items()},
-            "target_id": self.target_id,
-            "kept": list(self.kept),
-            "agreed": dict(self.agreed),
-            "deferred": {name: list(reference) for name, reference in self.deferred.items()},
-            "base": dict(self.base),
-            "overwrites": list(self.overwrites),
-            "clashing": list(self.clashing),
-            "message": self.message,
-        }
+    def payload(self) -> dict[str, Any]:
+        """What is sealed in the journal and covered by the plan's hash. What there is nothing of is left out."""
+        told = {name: part for name, part in zip(_PARTS, _parts_of(self), strict=True) if part}
+        for name in ("references", "deferred"):
+            if name in told:
+                told[name] = {field: tuple(reference) for field, reference in told[name].items()}
+        return told
 
     @classmethod
     def from_payload(
         cls, migration_key: str, golden_key: str, action: str, reason_code: str | None, payload: Mapping[str, Any]
     ) -> PlannedRow:
         """Read back what :meth:`payload` wrote."""
+        held = payload.get
         return cls(
             migration_key,
             golden_key,
-            Action(action),
-            payload["new"],
-            payload["old"],
-            {name: Reference(*ref) for name, ref in payload["references"].items()},
-            payload["target_id"],
-            tuple(payload["kept"]),
-            payload["agreed"],
-            {name: Reference(*ref) for name, ref in payload["deferred"].items()},
-            payload["base"],
-            tuple(payload["overwrites"]),
-            tuple(payload["clashing"]),
+            _ACTIONS[action],
+            held("new", _NOTHING),
+            held("old", _NOTHING),
+            _references(held("references")),
+            held("target_id"),
+            tuple(held("kept", ())),
+            held("agreed", _NOTHING),
+            _references(held("deferred")),
+            held("base", _NOTHING),
+            tuple(held("overwrites", ())),
+            tuple(held("clashing", ())),
             reason_code,
-            payload["message"],
+            held("message", ""),
         )
+
+
+_IN_THE_OPEN = ("migration_key", "golden_key", "action", "reason_code")
+"""Parts of a row that the journal has columns for."""
+_ACTIONS = {action.value: action for action in Action}
+_PARTS = tuple(name for name in PlannedRow._fields if name not in _IN_THE_OPEN)
+_parts_of = attrgetter(*_PARTS)
+
+
+def _references(payload: Mapping[str, Sequence[str]] | None) -> Mapping[str, Reference]:
+    return {name: Reference._make(parent) for name, parent in payload.items()} if payload else _NOTHING
 
 
 def plan_row(  # noqa: PLR0913 - the record's three sides, and by which rules they are compared
@@ -168,16 +173,29 @@ def plan_row(  # noqa: PLR0913 - the record's three sides, and by which rules th
                 reason_code="record_gone",
                 message="we loaded this record, and somebody deleted it since",
             )
-        given = {name: value for name, value in values.items() if value is not None}
-        deferred = deferred_references(references, parent_ids, deferrable) if deferrable else _NOTHING
-        if deferred:
-            references = {name: reference for name, reference in references.items() if name not in deferred}
-        return PlannedRow(migration_key, golden_key, Action.CREATE, new=given, references=references, deferred=deferred)
+        return created_row(migration_key, golden_key, values, references, parent_ids=parent_ids, deferrable=deferrable)
     ours = with_parents(values, references, parent_ids)
     found = three_way(ours, current[0].values, base, fingerprint, ownership)
     row = PlannedRow(migration_key, golden_key, Action.UNCHANGED, target_id=current[0].target_id)
     deferred = deferred_references(references, parent_ids, deferrable) if deferrable else _NOTHING
     return _compared(row, found, current[0], ours=ours, base=base, references=references, deferred=deferred)
+
+
+def created_row(
+    migration_key: str,
+    golden_key: str,
+    values: Values,
+    references: Mapping[str, Reference],
+    *,
+    parent_ids: Mapping[Reference, str],
+    deferrable: Collection[str] = (),
+) -> PlannedRow:
+    """Plan a golden record that the target does not have, and that we never wrote; see :func:`plan_row`."""
+    given = {name: value for name, value in values.items() if value is not None}
+    deferred = deferred_references(references, parent_ids, deferrable) if deferrable else _NOTHING
+    if deferred:
+        references = {name: reference for name, reference in references.items() if name not in deferred}
+    return PlannedRow(migration_key, golden_key, Action.CREATE, given, _NOTHING, references, deferred=deferred)
 
 
 def with_parents(

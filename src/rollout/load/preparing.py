@@ -7,6 +7,7 @@ Before an undo deletes records of a cycle it clears these references again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from rollout.journal import crosswalk
 from rollout.journal.plans import Plans, StoredRow
@@ -24,14 +25,23 @@ _WITHOUT_CALL = {
 """What the plan itself decided."""
 
 
+class Fresh(NamedTuple):
+    """A batch of rows that no call was made for yet."""
+
+    works: Sequence[Work]
+    """To be sent."""
+    decided: Sequence[tuple[Work, Decision]]
+    """Those that need no call, or must wait for a parent."""
+
+
 class Preparer:
     """Prepares the rows of one entity. Thread-safe: it keeps no state of its own."""
 
     def __init__(self, scope: LoadScope) -> None:
         self._scope = scope
 
-    def fresh(self, rows: Sequence[StoredRow]) -> tuple[list[Work], list[tuple[Work, Decision]]]:
-        """Rows to be sent, and those that need no call or must wait for a parent."""
+    def fresh(self, rows: Sequence[StoredRow]) -> Fresh:
+        """Rows that no call was made for yet."""
         decided: list[tuple[Work, Decision]] = []
         to_send: list[Work] = []
         for stored, row in self._opened(rows):
@@ -48,7 +58,7 @@ class Preparer:
         for work, missing in waiting:
             told = f"waits for {missing}"
             decided.append((work, Decision(RowState.WAITING, reason_code="parent_not_loaded", message=told)))
-        return works, decided
+        return Fresh(works, decided)
 
     def reopened(self, lines: Sequence[OpenLine]) -> list[Work]:
         """The work that open lines stand for."""
@@ -109,7 +119,7 @@ class Preparer:
 
     def _opened(self, rows: Sequence[StoredRow]) -> list[tuple[StoredRow, PlannedRow]]:
         """The rows as this step has them; those that it has nothing to do for are left out."""
-        opened = [(stored, self._unseal(stored)) for stored in rows]
+        opened = list(zip(rows, self._unsealed(rows), strict=True))
         step, deferred = self._scope.states.step, self._scope.deferred
         if step == SECOND_STEP:
             return self._completing(opened)
@@ -153,13 +163,15 @@ class Preparer:
             )
         return [(stored, completion(row, ids.get(row.migration_key))) for stored, row in deferring]
 
-    def _unseal(self, stored: StoredRow) -> PlannedRow:
-        payload = self._scope.sealer.open(
-            stored.payload, row_place(self._scope.plan.plan_id, self._scope.entity, stored.migration_key)
+    def _unsealed(self, rows: Sequence[StoredRow]) -> list[PlannedRow]:
+        plan_id, entity = self._scope.plan.plan_id, self._scope.entity
+        payloads = self._scope.sealer.open_all(
+            [stored.payload for stored in rows], [row_place(plan_id, entity, stored.migration_key) for stored in rows]
         )
-        return PlannedRow.from_payload(
-            stored.migration_key, stored.golden_key, stored.action, stored.reason_code, payload
-        )
+        return [
+            PlannedRow.from_payload(stored.migration_key, stored.golden_key, stored.action, stored.reason_code, payload)
+            for stored, payload in zip(rows, payloads, strict=True)
+        ]
 
 
 def completion(row: PlannedRow, target_id: str | None) -> PlannedRow:

@@ -31,7 +31,8 @@ def base_entries(work: Work, decision: Decision, fields: Sequence[str], fingerpr
     sent = {name: work.new.get(name) for name in fields} if work.op is Op.CREATE else work.new
     # Found by looking: what differs may be a person's, so it must not pass for what the target made of our value.
     stored = sent if work.probed or work.record is None else work.record.values
-    return {**work.row.agreed, **learned(sent, stored, fingerprint)}
+    entries = learned(sent, stored, fingerprint)
+    return {**work.row.agreed, **entries} if work.row.agreed else entries
 
 
 def forgets(work: Work, decision: Decision) -> bool:

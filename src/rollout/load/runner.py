@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TypeVar
@@ -18,6 +18,7 @@ from rollout.load.sending import Sender
 from rollout.load.work import LoadScope
 
 T = TypeVar("T", OpenLine, StoredRow)
+B = TypeVar("B")
 
 MIN_CONFLICTS = 3
 """So many conflicts never stop a load, however small it is."""
@@ -79,7 +80,7 @@ class EntityLoad:
         for open_batch in self._batches(lines):
             states += sender.resume(open_batch)
         for batch in self._batches(self._waiting_rows()):
-            states += sender.apply(batch)
+            states += sender.apply(sender.prepare(batch))
         sender.finish()
         self.exposure.add(sender.exposure)
         return RowState.UNDONE in states
@@ -93,7 +94,8 @@ class EntityLoad:
 
     def _apply(self, batches: Iterator[Sequence[StoredRow]]) -> None:
         try:
-            self._run_batches(self._sender.apply, batches)
+            # Rows are prepared in this thread, which would otherwise be idle, while those before them are on their way.
+            self._run_batches(self._sender.apply, map(self._sender.prepare, batches))
         except BaseException:
             with contextlib.suppress(RolloutError):  # the first error is the one to tell; what stays open is probed
                 self._sender.finish()
@@ -132,7 +134,7 @@ class EntityLoad:
                 return second_step.page(connection, plan_id, entity, after=after, limit=limit)
             return self._plans.page(connection, plan_id, entity, after=after, limit=limit, begun=begun)
 
-    def _run_batches(self, apply: Callable[[Sequence[T]], list[RowState]], batches: Iterator[Sequence[T]]) -> None:
+    def _run_batches(self, apply: Callable[[B], list[RowState]], batches: Iterable[B]) -> None:
         """Keep ``concurrency`` batches under way. The first error stops new ones; those under way are waited for."""
         with ThreadPoolExecutor(max_workers=self._concurrency, thread_name_prefix=f"load-{self._scope.entity}") as pool:
             under_way: set[Future[list[RowState]]] = set()

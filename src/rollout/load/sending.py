@@ -21,7 +21,7 @@ from rollout.load.exposure import Exposure
 from rollout.load.isolation import Isolation, batches_of_resent, halves, verdict
 from rollout.load.looking import Looker
 from rollout.load.machine import DONE, Decision, RowState
-from rollout.load.preparing import Preparer
+from rollout.load.preparing import Fresh, Preparer
 from rollout.load.scribe import Scribe
 from rollout.load.work import LoadScope, Round, Work, split_answers
 from rollout.model.target import RowResult, RowStatus, TargetRecord, WriteRow
@@ -72,7 +72,11 @@ class Sender:
             # A plan has a key once, and we hold the lease: what nobody remembers now, only its one row will.
             self._all_new = not knows_records(connection, scope.journal.project_id, scope.plan.target, scope.entity)
 
-    def apply(self, rows: Sequence[StoredRow]) -> list[RowState]:
+    def prepare(self, rows: Sequence[StoredRow]) -> Fresh:
+        """Make plan rows ready for :meth:`apply`. Nothing is journalled or called for it, so it can be done ahead."""
+        return self._preparer.fresh(rows)
+
+    def apply(self, fresh: Fresh) -> list[RowState]:
         """Take fresh rows to an outcome; answers their states.
 
         Raises:
@@ -80,9 +84,8 @@ class Sender:
             Fatal: The target refuses for good. Open intents stay for the next run.
             LeaseHeld: Another process took over.
         """
-        works, decided = self._preparer.fresh(rows)
-        first = self._look(works)
-        decided.extend(first.decided)
+        first = self._look(fresh.works)
+        decided = [*fresh.decided, *first.decided]
         batch = self._intend(first.send, decided)
         # Where a rate makes the next call wait, so would the outcomes of this one.
         may_wait = not self._scope.target.capabilities.rate_per_s

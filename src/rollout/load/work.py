@@ -91,8 +91,7 @@ class Work:
     @property
     def op(self) -> Op:
         """What is asked of the target."""
-        action = self.row.action
-        return Op.CREATE if action is Action.CREATE else _OPS.get(action, Op.UPDATE)
+        return _OPS[self.row.action]
 
     @property
     def sends(self) -> Values:
@@ -100,7 +99,8 @@ class Work:
         return self.new if self.chosen is None else self.chosen
 
 
-_OPS = {Action.DELETE: Op.DELETE, Action.RELEASE: Op.RELEASE}
+_OPS = dict.fromkeys(Action, Op.UPDATE)
+_OPS |= {Action.CREATE: Op.CREATE, Action.DELETE: Op.DELETE, Action.RELEASE: Op.RELEASE}
 BY_ID = frozenset({Action.ADOPT, Action.DELETE, Action.RESTORE, Action.RELEASE})
 """Actions whose record is found by its id: it has our key not yet, or not any more."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,19 +26,19 @@ class GoldenRecord(NamedTuple):
 
 def read_golden(path: Path, entity: EntitySpec, wave: str, *, batch_rows: int) -> Iterator[list[GoldenRecord]]:
     """The golden records of a wave in a stage file, in its order, at most ``batch_rows`` at once."""
-    references = set(entity.references)
-    plain = [name for name in entity.fields if name not in references]
+    references = tuple(entity.references)
+    plain = tuple(name for name in entity.fields if name not in entity.references)
     for table in _of_wave(path, ["_golden_key", *entity.fields], wave, batch_rows):
         columns = {name: table.column(name).to_pylist() for name in ("_golden_key", *entity.fields)}
-        rows = zip(*(columns[name] for name in plain), strict=True) if plain else iter([()] * table.num_rows)
-        yield [
-            GoldenRecord(
-                key,
-                dict(zip(plain, row, strict=True)),
-                {name: columns[name][at] for name in references},
-            )
-            for at, (key, row) in enumerate(zip(columns["_golden_key"], rows, strict=True))
-        ]
+        values, parents = (_records(columns, names, table.num_rows) for names in (plain, references))
+        yield [GoldenRecord._make(record) for record in zip(columns["_golden_key"], values, parents, strict=True)]
+
+
+def _records(columns: Mapping[str, list[Any]], names: Sequence[str], rows: int) -> list[dict[str, Any]]:
+    """Some columns of a table by row; the rows share one empty record if there is nothing to tell them apart."""
+    if not names:
+        return [{}] * rows
+    return [dict(zip(names, row, strict=True)) for row in zip(*(columns[name] for name in names), strict=True)]
 
 
 def _of_wave(path: Path, columns: list[str], wave: str, batch_rows: int) -> Iterator[pa.Table]:

@@ -106,4 +106,7 @@ def _is_same(opener: _Opener, plan_id: str, line: Line, row: StoredRow, before: 
 
 
 def _sides(payload: Mapping[str, Any]) -> tuple[object, ...]:
-    return tuple(payload[part] for part in ("new", "old", "references", "deferred", "clashing", "target_id", "message"))
+    return tuple(
+        payload.get(part) or None
+        for part in ("new", "old", "references", "deferred", "clashing", "target_id", "message")
+    )

@@ -34,7 +34,7 @@ from rollout.phases.status import require
 from rollout.phases.wave_order import next_wave, refuse_unknown_wave
 
 MakePlanner = Callable[[PhaseContext, TargetConnector, str, str, Executor], Planner]
-"""Makes a planner of the context, the target, its name, the wave and two threads."""
+"""Makes a planner of the context, the target, its name, the wave and a thread."""
 
 
 class _Draft(NamedTuple):
@@ -160,10 +160,13 @@ def _make_plan(context: PhaseContext, inputs: dict[str, Any], draft: _Draft, lea
         plan_id = plans.create(
             connection, target=target_name, wave=wave, key_id=sealer.key_id, kind=kind, scope=draft.scope
         )
-    with PlanFile(context.project, plan_id) as file, ThreadPoolExecutor(2) as background:
+    with (
+        PlanFile(context.project, plan_id) as file,
+        PlanWriter(journal, plan_id, sealer, plan_hash, file) as writer,
+        ThreadPoolExecutor(1) as background,
+    ):
         planner = draft.make_planner(context, target, target_name, wave, background)
-        add = PlanWriter(journal, plan_id, sealer, plan_hash, file)
-        entities = {name: planner.plan_entity(name, add) for name in inputs["order"]}
+        entities = {name: planner.plan_entity(name, writer) for name in inputs["order"]}
     counts = {
         name: {action.value: getattr(plan, action.value) for action in LOADING} for name, plan in entities.items()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
@@ -42,8 +43,7 @@ class PlanFile:
     def __enter__(self) -> Self:
         self._file = self._draft.open("w", encoding="utf-8", newline="")
         self._file.write(BYTE_ORDER_MARK)  # by hand: the codec "utf-8-sig" is written in Python, and takes its time
-        self._writer = csv.writer(self._file)
-        self._writer.writerow(COLUMNS)
+        csv.writer(self._file).writerow(COLUMNS)
         return self
 
     def __exit__(
@@ -60,7 +60,10 @@ class PlanFile:
     def add(self, entity: str, rows: Sequence[PlannedRow]) -> None:
         """Add the rows that change something or are in conflict."""
         masks = self._masks.get(entity, {})  # what a sync carried is of an entity that the project may not have
-        self._writer.writerows([line for row in rows for line in _lines(entity, row, masks)])
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([line for row in rows for line in _lines(entity, row, masks)])
+        assert self._file is not None
+        self._file.write(text.getvalue())  # at once: the csv writer calls for each line
 
     def _mask(self, field: FieldSpec) -> _Mask:
         return partial(_masked, masking.masker(field)) if field.personal and self._spec.privacy.mask else _as_it_is
@@ -69,7 +72,12 @@ class PlanFile:
 def _lines(entity: str, row: PlannedRow, masks: Mapping[str, _Mask]) -> list[tuple[str, ...]]:
     key = safe_cell(row.golden_key)
     if row.action is Action.CREATE:
-        told = "; ".join([f"{name}: {masks[name](value)}" for name, value in _set(row).items()])
+        told = "; ".join(
+            [
+                f"{name}: {value if (mask := masks[name]) is _as_it_is and value else mask(value)}"
+                for name, value in _set(row).items()
+            ]
+        )
         return [(entity, key, "create", "*", "", safe_cell(told), "")]
     if row.action is Action.UNCHANGED and not row.kept:
         return []

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import NamedTuple
 
 from rollout.journal import crosswalk
 from rollout.journal.leases import Throttle
 from rollout.journal.ledger import Ledger
 from rollout.journal.plans import Plans
-from rollout.journal.rows import merge_bases
+from rollout.journal.rows import knows_records, merge_bases
 from rollout.load.adopt import Adoptions, adopt_row, ambiguous_row
 from rollout.load.decided import settle_fields
 from rollout.load.merge_base import Base
-from rollout.load.plan import Action, PlannedRow, Reference, plan_row, with_parents
+from rollout.load.plan import Action, PlannedRow, Reference, created_row, plan_row, with_parents
 from rollout.load.work import record_fingerprint
 from rollout.model.entity import Values
 from rollout.model.target import TargetRecord
@@ -42,7 +42,7 @@ class Planner:
         target: The target's connector.
         target_name: Its name in the project.
         wave: The wave to plan.
-        background: Two threads: in one the entities to come get their keys, in the other what is planned is written.
+        background: A thread in which the entities to come get their keys.
     """
 
     def __init__(
@@ -57,7 +57,6 @@ class Planner:
         self._calls_at_once = calls_at_once(context.project.spec.targets[target_name], target.capabilities)
         self._ledger = context.journal.ledger_sealer()
         self._paths = golden_paths(context)
-        self._background = background
         # Parents come first, so an entity's keys are there when its children ask for them.
         order = context.project.spec.load_order
         self._assigned = {entity: background.submit(self._assign, entity) for entity in order}
@@ -71,6 +70,13 @@ class Planner:
             for entity in order
         }
         self._entities = context.project.spec.entities
+        with context.journal.transaction() as connection:
+            # While we plan under the target's lease, nobody loads: it stays as it is.
+            self._remembered = {
+                entity for entity in order if knows_records(connection, context.journal.project_id, target_name, entity)
+            }
+            ledger = Ledger(context.journal.project_id)
+            self._in_other_waves = {entity for entity in order if ledger.has_others(connection, entity, wave)}
         self._repairs = Repairs(context, target_name)
         self._standing = Standing(context, self._repairs)
         self._numbers = Numbers(context)
@@ -86,24 +92,19 @@ class Planner:
         """Calls made of the target so far."""
         return len(self.call_s) + self._other_calls
 
-    def plan_entity(self, entity: str, add: PlanWriter) -> EntityPlan:
+    def plan_entity(self, entity: str, writer: PlanWriter) -> EntityPlan:
         """Plan every golden record of an entity."""
         with self._journal.transaction() as connection:
             open_keys = Plans(self._journal.project_id).undecided_keys(connection, self._target_name, entity)
         self._undecided(entity)
         adoptions = self._find_adoptions(entity)
         tally = Tally()
-        written: Future[None] | None = None
         with shown(self._context.progress, f"plan {entity}", None, "rows") as progress:
             for batch in self._golden(entity):
                 planned = self._plan_batch(entity, batch, open_keys, adoptions)
-                if written:
-                    written.result()
-                written = self._background.submit(add, entity, planned)
+                writer.add(entity, planned)
                 tally.add(planned)
                 progress.advance(len(batch))
-            if written:
-                written.result()
         return tally.told(waits=self._waits[entity])
 
     def _golden(self, entity: str) -> Iterator[Sequence[GoldenRecord]]:
@@ -145,10 +146,10 @@ class Planner:
         doubtful = bool(open_keys) or any(undecided) or bool(self._repairs.of(entity))
         keys = self._keys(entity, [record.golden_key for record in batch])
         planned: list[PlannedRow] = []
-        to_compare: list[GoldenRecord] = []
-        for record in batch:
+        to_compare: list[GoldenRecord] = [] if doubtful else list(batch)
+        for record in batch if doubtful else ():
             key = keys[record.golden_key]
-            row = self._without_comparing(entity, record, key, open_keys) if doubtful else None
+            row = self._without_comparing(entity, record, key, open_keys)
             if row is not None:
                 planned.append(row)
             else:
@@ -172,15 +173,26 @@ class Planner:
 
     def _known(self, entity: str, keys: Sequence[str], references: Sequence[dict[str, Reference]]) -> Known:
         current = self._read(entity, keys)
-        with self._journal.transaction() as connection:
-            bases = merge_bases(connection, self._journal.project_id, self._target_name, entity, keys)
+        bases: Mapping[str, Base] = {}
+        if entity in self._remembered:
+            with self._journal.transaction() as connection:
+                bases = merge_bases(connection, self._journal.project_id, self._target_name, entity, keys)
         return Known(current, bases, self._parent_ids(references))
 
     def _compared_row(
         self, entity: str, record: GoldenRecord, key: str, references: dict[str, Reference], known: Known
     ) -> PlannedRow:
-        values, fingerprint = given_values(record), record_fingerprint(self._ledger, entity, key)
         current, base = known.current.get(key, ()), known.bases.get(key)
+        if not current and base is None:
+            return created_row(
+                key,
+                record.golden_key,
+                record.values,
+                references,
+                parent_ids=known.parent_ids,
+                deferrable=self._deferrable[entity],
+            )
+        values, fingerprint = given_values(record), record_fingerprint(self._ledger, entity, key)
         row = plan_row(
             key,
             record.golden_key,
@@ -256,6 +268,8 @@ class Planner:
             name: self._keys(parent, sorted({golden for r in batch if (golden := r.parents[name]) is not None}))
             for name, parent in fields.items()
         }
+        if not fields:
+            return [{}] * len(batch)
         return [
             {
                 name: Reference(fields[name], parents[name][golden])
@@ -273,6 +287,8 @@ class Planner:
         ids: dict[Reference, str] = {}
         with self._journal.transaction() as connection:
             for entity, keys in by_entity.items():
+                if entity not in self._remembered:
+                    continue
                 found = crosswalk.target_ids(
                     connection, self._journal.project_id, entity, self._target_name, sorted(keys)
                 )
@@ -287,11 +303,15 @@ class Planner:
         parent_ids: Mapping[Reference, str],
     ) -> int:
         """How many records refer to one of another wave that is not in the target: only that wave's load makes it."""
-        if not self._context.project.spec.waves:
-            return 0
         fields = self._context.project.spec.entities[entity].references
+        if self._in_other_waves.isdisjoint(fields.values()):
+            return 0
         missing = [
-            {(fields[name], str(record.parents[name])) for name, parent in row.items() if parent not in parent_ids}
+            {
+                (fields[name], str(record.parents[name]))
+                for name, parent in row.items()
+                if fields[name] in self._in_other_waves and parent not in parent_ids
+            }
             for record, row in zip(batch, references, strict=True)
         ]
         of_others: set[tuple[str, str]] = set()

@@ -129,7 +129,7 @@ class ReadBack:
             for key, row in rows.items():
                 if row.action in _KEEPING:
                     payload = sealer.open(row.payload, row_place(plan.plan_id, entity, key))
-                    found[key] = tuple(payload["kept"])
+                    found[key] = tuple(payload.get("kept", ()))
         return found
 
     def _left_to_people(self, entity: str, differing: pa.Table) -> list[dict[str, str]]:

@@ -62,7 +62,7 @@ class Standing:
 
 def _sides(payload: Mapping[str, Any], name: str) -> tuple[object, ...]:
     """Our value and theirs, as a row's payload has them."""
-    return tuple(payload[part].get(name) for part in ("new", "references", "deferred", "old"))
+    return tuple(payload.get(part, {}).get(name) for part in ("new", "references", "deferred", "old"))
 
 
 def decided_adoptions(found: Adoptions, decisions: Iterable[RowDecision]) -> Adoptions:

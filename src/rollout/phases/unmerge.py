@@ -115,8 +115,11 @@ def _make(context: PhaseContext, row: MergedRow, lease: Lease) -> UnmergePlanSum
         plan_id = plans.create(
             connection, target=target_name, wave=row.wave, key_id=sealer.key_id, kind=KIND, scope=scope
         )
-    with PlanFile(context.project, plan_id) as file:
-        PlanWriter(journal, plan_id, sealer, plan_hash, file)(row.entity, [planned])
+    with (
+        PlanFile(context.project, plan_id) as file,
+        PlanWriter(journal, plan_id, sealer, plan_hash, file) as writer,
+    ):
+        writer.add(row.entity, [planned])
     counts = {row.entity: {action.value: int(action is Action.CREATE) for action in LOADING}}
     cost = estimated(counts, pace(context, target_name, target, call_s=0.0), planning_calls=0)
     with journal.transaction() as connection:
