@@ -60,10 +60,11 @@ def entity_figures(
 
 
 def volume_field(context: PhaseContext, name: str) -> str | None:
-    """The date by which an entity's records are counted: what shows that they happened, else the first it has."""
+    """The date by which an entity's records are counted: it tells what happened, or the last change, or anything."""
     fields = context.project.spec.entities[name].fields
     dated = [field for field, one in fields.items() if one.type in _DATES and not one.personal]
-    return next((field for field in (*_happened(context, name), *dated) if field in dated), None)
+    newest = context.project.spec.match.get(name, MatchSpec()).newest_by
+    return next((field for field in (*_happened(context, name), newest, *dated) if field in dated), None)
 
 
 def _happened(context: PhaseContext, name: str) -> tuple[str, ...]:

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import pytest
 
+from rollout.assess.advice_model import Advice, ColumnAdvice, DateAdvice, ReasonShare, ValueAdvice
+from rollout.assess.entity_model import (
+    AgeBand,
+    Dormancy,
+    Duplicates,
+    EntityFigures,
+    KeyDuplicates,
+    KindCount,
+    OwnerCount,
+    Owners,
+    Volumes,
+    YearCount,
+)
 from rollout.assess.model import (
     Assessment,
     EntityProfile,
     FieldProfile,
     FileProfile,
     FormatShare,
+    ReferenceProfile,
     RequiredField,
     SourceProfile,
     ValueCount,
+    Violation,
 )
 from rollout.model.entity import FieldType
 from rollout.model.finding import Finding, Level
@@ -23,11 +39,55 @@ from rollout.model.progress import Override
 from rollout.model.verdict import Comparison, Criterion, GateResult, Measurement, Verdict, judge_gate
 from rollout.report.acceptance import render_acceptance
 from rollout.report.assessment import render_assessment
+from rollout.report.assessment_workbook import SHEETS, assessment_book
 from rollout.report.documents import ReasonCount, SampleFigures
 
 from ._samples import AT, acceptance
 
 EVIL = "<script>alert('x')</script>\"&"
+
+
+def figures(text: str) -> EntityFigures:
+    """Of an entity as a whole, every part of it filled."""
+    return EntityFigures(
+        duplicates=Duplicates(
+            records=190,
+            exact=20,
+            keys=(KeyDuplicates(name=text, records=20),),
+            likely=7,
+            method="name",
+            fields=("name",),
+            sampled=100,
+        ),
+        dormancy=Dormancy(
+            records=170,
+            dormant=40,
+            never=10,
+            after_years=3,
+            cutoff=date(2023, 3, 4),
+            ages=(AgeBand(years=0, records=130), AgeBand(years=9, records=30)),
+            kinds=(KindCount(kind=text, records=160),),
+        ),
+        owners=Owners(
+            rows=200,
+            mapped=150,
+            pool=10,
+            unknown=30,
+            unknown_names=2,
+            leavers=1,
+            successors=1,
+            blank=10,
+            users=(OwnerCount(name=text, rows=150),),
+            unknown_top=(OwnerCount(name=text, rows=30),),
+        ),
+        volumes=Volumes(
+            field="since",
+            label=text,
+            years=tuple(YearCount(source=text, year=year, records=year - 2000) for year in (2001, 2020, 2024)),
+            undated=3,
+            ahead=1,
+        ),
+    )
 
 
 def assessment(text: str = "客户名称") -> Assessment:
@@ -48,6 +108,10 @@ def assessment(text: str = "客户名称") -> Assessment:
         formats=(FormatShare(pattern=text, rows=100, example=text),),
         more_formats=2,
         sampled=150,
+        top=(ValueCount(value=text, rows=9),),
+        low=text,
+        high=text,
+        violations=(Violation(code=text, done="kept", rows=2),),
     )
     source = SourceProfile(
         name="customers",
@@ -59,6 +123,8 @@ def assessment(text: str = "客户名称") -> Assessment:
             field.model_copy(update={"values": (ValueCount(value=text, rows=3),), "type": None, "invalid": None}),
         ),
         required=(RequiredField(field="name", columns=(text,), missing=50),),
+        references=(ReferenceProfile(column=text, entity="account", rows=50, unknown=5),),
+        row_rules=(Violation(code=text, done="quarantined", rows=2),),
         row_key=(text,),
         ready=140,
         repeated_keys=4,
@@ -72,7 +138,26 @@ def assessment(text: str = "客户名称") -> Assessment:
         run_id="ab" * 16,
         assessed_at=AT,
         time_zone="Asia/Shanghai",
-        entities=(EntityProfile(name="account", label=text, label_en="Account", sources=(source,)),),
+        entities=(
+            EntityProfile(name="account", label=text, label_en="Account", sources=(source,), figures=figures(text)),
+            EntityProfile(name="note", label=text, sources=()),
+        ),
+        advice=Advice(
+            columns=(
+                ColumnAdvice(
+                    entity="account",
+                    source="customers",
+                    column=text,
+                    target="name",
+                    label=text,
+                    score=0.9,
+                    reasons=(ReasonShare(code="name"), ReasonShare(code="type", share=0.97)),
+                    transform="text",
+                ),
+            ),
+            values=(ValueAdvice(entity="account", source="customers", field="level", raw=text, rows=3, value=None),),
+            dates=(DateAdvice(entity="account", source="customers", column=text, layouts={text: 0.5}, undecided=4),),
+        ),
         findings=(found, found.model_copy(update={"id": "acme.own", "level": Level.INFO})),
     )
 
@@ -127,6 +212,29 @@ def test_the_formula_of_each_health_figure_is_printed_with_its_numbers():
     assert "140 ÷ 200" in html  # ready
     assert "143 ÷ 150" in html  # validity: 7 of 150 phones are invalid
     assert "2 rows could not be read" in html
+    assert "163 ÷ 190" in html  # distinct: 20 exact copies and 7 likely ones
+    assert "45 ÷ 50" in html  # references that lead somewhere
+    assert "130 ÷ 170" in html  # heard of in three years
+
+
+def test_the_score_is_printed_as_it_was_added_up():
+    html = render_assessment(assessment(), "en")
+    parts = [(25, 150 / 200), (25, 143 / 150), (20, 163 / 190), (20, 45 / 50), (10, 130 / 170)]
+    total = sum(weight * share for weight, share in parts)
+    assert f"÷ 100 = {total:.2f} %" in html
+    assert f">{total:.1f}</text>" in html
+
+
+def test_the_workbook_has_every_finding_and_runs_nothing():
+    found = assessment("=1+1")
+    for language in ("zh", "en"):
+        book = assessment_book(found, language)
+        assert len(book.sheetnames) == len(SHEETS)
+        listed = [[cell.value for cell in row] for row in book.worksheets[1].iter_rows(min_row=2)]
+        assert sorted(row[-1] for row in listed) == sorted(finding.id for finding in found.findings)
+        cells = [cell for sheet in book.worksheets for row in sheet.iter_rows() for cell in row]
+        assert not any(cell.data_type == "f" for cell in cells)
+        assert any(cell.value == "=1+1" and cell.quotePrefix for cell in cells)
 
 
 def verdict_of(html: str) -> str:
