@@ -45,7 +45,8 @@ def command(invocation: Invocation, *, accounts: int, seed: int, out: Path | Non
         progress.finish()
     invocation.emit(
         data,
-        text=f"{data.accounts} customers ({data.customers} distinct) and {data.contacts} contacts, all made up, "
+        text=f"{data.accounts} customers ({data.customers} distinct), {data.contacts} contacts and "
+        f"{sum(data.others.values())} rows of other lists, all made up, "
         f"in {data.folder}",
     )
     return 0
