@@ -113,12 +113,13 @@ class KeyMaker:
         return pa.array(texts, pa.string())
 
     def findings(self, entity: str) -> list[Finding]:
-        """What was noticed about the keys."""
+        """What was noticed about the keys. Where rows may hold several records, one without a key may hold none."""
+        shared = self.source.repeats == "same"
         columns = ", ".join(self.source.row_key)
         told = (
             (
                 "source.key_repeated",
-                0 if self.source.repeats == "same" else self.repeated,
+                0 if shared else self.repeated,
                 "repeated",
                 "rows repeat a row key; they were kept apart as key~2, …",
             ),
@@ -127,7 +128,7 @@ class KeyMaker:
         return [
             Finding(
                 id=code,
-                level=Level.WARNING,
+                level=Level.INFO if shared else Level.WARNING,
                 message=f"{count} {text} ({columns})",
                 where=self.first[kind],
                 hint="choose columns for row_key that identify a row, or give these rows a key of their own",

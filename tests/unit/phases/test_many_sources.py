@@ -57,6 +57,8 @@ def test_every_row_is_accounted_for_in_each_entity_that_it_feeds(fair):
     assert (contact.source, contact.golden, contact.skipped, contact.quarantined) == (5, 4, 1, 0)
     assert set(column(fair, contact.golden_file, "account")) == {"east:E1", "fair_account:K1", "fair_account:K2"}
     assert not [finding for finding in account.findings if finding.id == "source.key_repeated"]
+    [blank] = [finding for finding in contact.findings if finding.id == "source.key_blank"]
+    assert (blank.level, blank.count) == ("info", 1)
 
 
 def test_a_row_with_something_of_its_own_is_no_blank(fair):
