@@ -15,6 +15,7 @@ from rollout.phases.cleanse import run_cleanse
 from rollout.phases.context import PhaseContext, open_context
 from rollout.phases.dormant_people import decide_dormant, export_dormant, list_dormant
 from rollout.phases.dormant_ready import refuse_undecided
+from rollout.phases.plan import run_plan
 from rollout.phases.quarantine_export import export_quarantine, list_quarantine
 from rollout.phases.quarantine_import import import_quarantine
 from rollout.phases.status import rollout_status
@@ -25,7 +26,7 @@ version: 1
 project: {id: held, name: 隔离}
 systems:
   legacy: {connector: files, options: {root: legacy}}
-  crm: {connector: memory}
+  crm: {connector: memory, options: {entities: {account: {name: {type: text}}}}}
 targets:
   test: {system: crm}
 entities:
@@ -226,7 +227,7 @@ def test_dormant_records_are_decided_before_a_plan(context, tmp_path, signed):
         {"2020": 1},
     )  # the row in quarantine saw customer 1
     with pytest.raises(ApprovalError, match="1 of 'account'"):
-        refuse_undecided(context)
+        run_plan(context)
     book = tmp_path / "dormant.xlsx"
     export_dormant(context, book, language="en")
     workbook = openpyxl.load_workbook(book)
