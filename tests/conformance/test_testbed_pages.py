@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from rollout.connectors.base import RecordPages
+from rollout.connectors.crm_testbed import TestbedConnector
 from rollout.testbed.server import Testbed
 
 
@@ -119,3 +121,12 @@ def test_what_does_not_exist_is_said(browser: httpx.Client) -> None:
     page = browser.get("/view/account/A-999999")
     assert page.status_code == 404
     assert "没有编号为 A-999999 的客户" in page.text
+
+
+def test_the_connector_says_where_people_see_a_record(
+    crm: httpx.Client, browser: httpx.Client, connect: Callable[..., TestbedConnector]
+) -> None:
+    name = f"虚构客户{uuid.uuid4().hex[:6]}"
+    connector = connect()
+    assert isinstance(connector, RecordPages)
+    assert name in browser.get(connector.page_of("account", create(crm, name=name))).text

@@ -46,7 +46,8 @@ class Words:
         for word in words:
             for name, value in () if word.left_out else word.fields:
                 self._repairs.setdefault(name, {})[word.source_key] = value
-        self._left_out = pa.array([word.source_key for word in words if word.left_out], pa.string())
+        # Made an array only where it is used: that brings pandas, which who only reads these words need not wait for.
+        self._left_out = [word.source_key for word in words if word.left_out]
 
     def repaired(self, field: str, source_keys: Any, raw: Any) -> Any:
         """A field's raw cells with those in place that people put right."""
@@ -58,9 +59,9 @@ class Words:
 
     def left_out(self, source_keys: Any) -> Any:
         """Which rows people left out; None: none."""
-        if not len(self._left_out):
+        if not self._left_out:
             return None
-        found = pc.is_in(source_keys, value_set=self._left_out)
+        found = pc.is_in(source_keys, value_set=pa.array(self._left_out, pa.string()))
         return found if pc.any(found).as_py() else None
 
 

@@ -312,8 +312,8 @@ def mapped_chunk(
         entity: What the rows become.
         source: Where they are from.
         table: Of the raw stage.
-        fields: Only these, with or without value; a row is left out for none of the others. Rules that need others
-            are not judged. None: all.
+        fields: Only these, with or without value; a row is left out for none of the others, nor for a rule over
+            whole rows. None: all.
     """
     mapping, declared = project.mappings[entity, source.name], project.spec.entities[entity].fields
     if fields is not None:
@@ -327,7 +327,7 @@ def mapped_chunk(
     for column in dict.fromkeys(column for plan in plans if plan.rule for column in plan.rule.columns):
         if column not in table.column_names:  # no file of the source has it: the mapping says that it may lack
             table = table.append_column(column, pa.nulls(table.num_rows, pa.string()))
-    whole = [rule for rule in project.spec.entities[entity].rules if set(rule.named) <= set(declared)]
+    whole = project.spec.entities[entity].rules if fields is None else ()
     compiled = compile_rules(whole, declared, context, where=entity)
     return cleanse_chunk(table, plans, context, rules=compiled, priority=source.priority).clean
 
