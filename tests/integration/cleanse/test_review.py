@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import openpyxl
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
+from rollout.cli.app import run
 from rollout.errors import ApprovalError, ConfigError
 from rollout.journal import crosswalk, people
+from rollout.journal.schema import target_record
 from rollout.phases.cleanse import run_cleanse
 from rollout.phases.context import open_context
 from rollout.phases.match_exports import export_match
@@ -158,3 +161,43 @@ def test_a_record_keeps_its_key_when_a_better_row_joins_it(context, tmp_path):
         assert crosswalk.assign(connection, context.journal.project_id, "account") == {}
         assert crosswalk.keys(connection, context.journal.project_id, "account", ["customers:3"]) == keys
     assert run_cleanse(context) == after, "and goes on doing so"
+
+
+def test_the_verbs_lead_from_one_to_the_next(context, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ROLLOUT_CODE", people.add(context.journal, "王总监"))
+
+    def rollout(*words: str) -> dict[str, object]:
+        assert run(["--project", str(tmp_path), *words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert rollout("review", "list")["pairs"] == 1
+    [book] = rollout("review", "export", str(tmp_path / "out"), "--language", "zh")["files"]
+    fill(Path(book["file"]), r1="same")
+    by = ("--by", "王总监", "--reason", "已核对")
+    assert rollout("review", "import", book["file"], *by)["same"] == 1
+    assert rollout("review", "decide", "customers:4", "customers:3", "different", "--entity", "account", *by)
+    assert rollout("review", "list")["decided"] == 1
+    queue = rollout("export", "review-queue", "--entity", "account", "--file", str(tmp_path / "queue.csv"))
+    assert queue["rows"] == 1
+    assert rollout("export", "merge-map", "--entity", "account")["rows"] == 1
+    assert run(["--project", str(tmp_path), "export", "merge-map", "--entity", "acount"]) == 2
+    assert "the entities are: account" in capsys.readouterr().err
+
+
+def test_a_merge_that_is_loaded_is_taken_back_by_unmerge(context):
+    with context.journal.transaction() as connection:
+        crosswalk.assign(connection, context.journal.project_id, "account")
+        [key] = crosswalk.keys(connection, context.journal.project_id, "account", ["customers:3"]).values()
+        connection.execute(
+            insert(target_record).values(
+                project_id=context.journal.project_id,
+                target="test",
+                entity="account",
+                migration_key=key,
+                target_id="7",
+                base={},
+            )
+        )
+    with pytest.raises(ConfigError, match="loaded as one record") as raised:
+        decide_pair(context, "account", ("customers:4", "customers:3"), "different", **signed(context, "小李"))
+    assert "rollout unmerge customers:4" in str(raised.value.hint)
