@@ -32,6 +32,8 @@ entities:
       buyer: {type: text, required: true}
       status: {type: picklist, picklist: [完成, 取消]}
       amount: {type: decimal, required: true}
+    rules:
+      - {name: 金额不为负, check: range, fields: [amount], min: "0"}
     sources:
       - {name: orders, system: legacy, path: orders.csv, row_key: [行号], mapping: order.yaml}
 match:
@@ -56,6 +58,7 @@ ROWS = """行号,订单号,客户,状态,金额
 5,A4,丙,取消,8
 6,A5,丁,完成,谈妥再定
 7,A6,戊,完成,３００
+8,A7,己,取消,-7
 ,,,,
 """
 TOTAL = {"entity": "order", "expected": "auto", "tax": "included", "returns": "none", "as_of": "2026-01-31"}
@@ -101,10 +104,10 @@ def test_each_amount_is_told_where_it_went(context):
     )
     made = whole.made_of
     assert whole.agrees, whole
-    assert (made.source, made.merged, made.quarantined, made.not_loaded) == ("1798.5", "250", "40", "8")
+    assert (made.source, made.merged, made.quarantined, made.not_loaded) == ("1791.5", "250", "33", "8")
     assert (whole.expected, whole.observed, made.unreadable) == ("1500.5", "1500.5", 1)
     assert (done.agrees, done.expected, done.made_of.source) == (True, "1500.5", "1540.5")
-    assert (rows.agrees, rows.observed, rows.made_of.source) == (True, "3", "6")
+    assert (rows.agrees, rows.observed, rows.made_of.source) == (True, "3", "7")
 
 
 def test_records_of_another_wave_are_told_apart(context):
