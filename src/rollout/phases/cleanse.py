@@ -119,7 +119,13 @@ def cleanse_entities(
             parents = {field: (plain[parent], raws[parent]) for field, parent in later.items()}
             done[entity] = resolve_deferred(store, result, parents)
     choices = {name: found.dormant for name, found in decided.items()}
-    return settle_dormant(store, project.spec, done, raws, choices, today)
+    needed = {
+        (name, rule.target)
+        for (name, _), mapping in project.mappings.items()
+        for rule in mapping.fields
+        if rule.required
+    }
+    return settle_dormant(store, project.spec, done, raws, choices, today, needed=needed)
 
 
 def entity_rules(project: Project, entity: str, decided: Said = NOTHING_SAID) -> EntityRules:

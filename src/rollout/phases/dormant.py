@@ -6,7 +6,7 @@ the reference. All of those rows are skipped, so that every row is still in exac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -45,6 +45,8 @@ def settle_dormant(
     raws: Raws,
     decided: Choices,
     today: date,
+    *,
+    needed: Collection[tuple[str, str]] = (),
 ) -> dict[str, EntityCleansing]:
     """Find dormant records and carry out what people decided about them.
 
@@ -55,10 +57,11 @@ def settle_dormant(
         raws: What the entities were made of.
         decided: What people said.
         today: In the project's time zone; a rule's own `as_of` goes before it.
+        needed: References that a mapping requires: entity, field.
     """
     if not spec.dormant:
         return dict(done)
-    settling = _Settling(store, spec, done, raws, decided, today)
+    settling = _Settling(store, spec, done, raws, decided, today, needed=needed)
     for name in done:
         settling.settle(name)
     for name in done:
@@ -77,6 +80,8 @@ class _Settling:
         raws: Raws,
         decided: Choices,
         today: date,
+        *,
+        needed: Collection[tuple[str, str]],
     ) -> None:
         self.store, self.spec, self.done, self.raws, self.decided = store, spec, done, raws, decided
         self.as_of = {name: rule.as_of or today for name, rule in spec.dormant.items()}
@@ -87,6 +92,7 @@ class _Settling:
             {name: decided.get(name, ()) for name in spec.dormant},
             self.as_of,
         )
+        self.needed = needed
         self.settled: dict[str, EntityCleansing] = {}
         self.gone: dict[str, str] = {}
         """By entity SQL of the golden keys that are left out, `key`; only where there may be some."""
@@ -223,22 +229,28 @@ class _Settling:
 
     def _left_out(self, name: str, lost: Mapping[str, str]) -> str:
         """SQL of the golden records that go: `key`, `reason_code`."""
-        spec, golden = self.spec.entities[name], scan(self.store.root / self.done[name].golden_file)
+        golden = scan(self.store.root / self.done[name].golden_file)
         parts = ["SELECT key, 'dormant_left_out' AS reason_code FROM chosen WHERE choice = 'leave_out'"]
         parts += [
             f"SELECT g._golden_key, 'parent_left_out' FROM {golden} AS g"  # noqa: S608
             f" SEMI JOIN ({keys}) AS p ON p.key = g.{quoted(field)}"
             for field, keys in lost.items()
-            if spec.fields[field].required
+            if self._needs(name, field)
         ]
         return f"SELECT key, min(reason_code) AS reason_code FROM ({' UNION ALL '.join(parts)}) GROUP BY key"  # noqa: S608
+
+    def _needs(self, name: str, field: str) -> bool:
+        """Whether a record cannot be without a reference: the entity says so, or a mapping."""
+        if field in self.spec.deferred(name):
+            return False
+        return self.spec.entities[name].fields[field].required or (name, field) in self.needed
 
     def _losing(self, connection: duckdb.DuckDBPyConnection, name: str, lost: Mapping[str, str]) -> dict[str, int]:
         """By reference that a record can be without how many records lose it."""
         golden = scan(self.store.root / self.done[name].golden_file)
         found = {}
         for field, keys in lost.items():
-            if not self.spec.entities[name].fields[field].required:
+            if not self._needs(name, field):
                 query = (
                     f"SELECT count(*) FROM {golden} AS g SEMI JOIN ({keys}) AS p ON p.key = g.{quoted(field)}"  # noqa: S608
                     " ANTI JOIN left_out AS l ON l.key = g._golden_key"
@@ -290,7 +302,7 @@ class _Settling:
         """SQL of the golden records that stay, with what the choice changes; references to records that go are null."""
         changes: dict[str, str] = {}
         for at, field in enumerate(lost):
-            if not self.spec.entities[name].fields[field].required:
+            if not self._needs(name, field):
                 changes[field] = f"CASE WHEN p{at}.key IS NULL THEN g.{quoted(field)} END"
         for choice, values in (("frozen", rule.freeze), ("pool", rule.pool)) if rule else ():
             for field, value in values.items():

@@ -89,8 +89,10 @@ def test_what_is_left_out_takes_its_rows_along_and_lets_go_of_what_can_be_withou
     assert told.count == 1
 
 
-def test_what_cannot_be_without_it_is_left_out_too(silent):
-    silent.replace("rollout.yaml", "account: {type: reference, references: account}", "account: {type: reference, references: account, required: true}")  # fmt: skip
+@pytest.mark.parametrize("by", ["rollout.yaml", "mappings/contact.yaml"])
+def test_what_cannot_be_without_it_is_left_out_too(silent, by):
+    old = {"rollout.yaml": "references: account}", "mappings/contact.yaml": "lookup: account}"}[by]
+    silent.replace(by, old, f"{old[:-1]}, required: true}}")
     done = cleanse(silent, ("*", "leave_out"))
     assert {row[0]: row[3] for row in ledger_rows(silent.store, done["contact"]) if row[1] == "skipped"} == {
         "people:P3": "parent_left_out",
