@@ -90,8 +90,7 @@ class ReviewQueue:
 
     def pairs(self, *, merged: bool = False) -> list[Pair]:
         """The pairs to decide, the likeliest first; then what was merged by itself, the lightest first."""
-        likely, self.in_target = read_likely(self._context.project.workspace.stages / self.entity)
-        found = [Pair(**line, state=OPEN) for line in [*self._table("review_file").to_pylist(), *likely]]
+        found = [Pair(**line, state=OPEN) for line in [*self._table("review_file").to_pylist(), *self._likely()]]
         if merged:
             merges = [
                 Pair(line["source_key"], line["tied_to"], line["rule"], line["weight"], None, line["why"], "", MERGED)
@@ -100,6 +99,12 @@ class ReviewQueue:
             ]
             found += sorted(merges, key=lambda pair: (pair.weight is None, pair.weight or 0.0, pair.left_key))
         return [pair._replace(state=self.decided.get(pair.ends, pair.state)) for pair in found]
+
+    def _likely(self) -> list[dict[str, Any]]:
+        """Pairs with records of the target, as plans found them; of rows that are still there."""
+        likely, self.in_target = read_likely(self._context.project.workspace.stages / self.entity)
+        known = self.rows(line["left_key"] for line in likely) if likely else {}
+        return [line for line in likely if line["left_key"] in known]
 
     def records(self, keys: Iterable[str]) -> dict[str, Mapping[str, str | None]]:
         """Cleansed rows, and records of the target, by key."""
