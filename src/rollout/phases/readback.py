@@ -98,6 +98,12 @@ class ReadBack:
         syncs = integration.syncs.values() if integration else ()
         return tuple(sync.key_prefix for sync in syncs if sync.entity == entity)
 
+    def there(self, entity: str, target_ids: Sequence[str]) -> set[str]:
+        """Of these records those that the target has now."""
+        size = self.target.capabilities.max_read_keys
+        parts = (target_ids[start : start + size] for start in range(0, len(target_ids), size))
+        return {target_id for part in parts for target_id in self.target.read_by_ids(entity, part)}
+
     def kept(self, entity: str, fields_path: Path) -> pa.Table:
         """Of the differences found, the fields that the approved plans leave to the people who changed them."""
         left = set(pc.unique(pq.read_table(fields_path, columns=["migration_key"])["migration_key"]).to_pylist())

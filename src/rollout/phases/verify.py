@@ -194,7 +194,7 @@ def _examine(
             found.counted = {name: found.counted[name] for name in names}
             if _leave_to_people(reader, data, found.reconciled):
                 found.reconciled = reconcile(connection, list(data.values()), names, folder=stages, tag=run_id)
-            found.orphans = {name: orphans(connection, everything, name) for name in names}
+            found.orphans = {name: orphans(connection, everything, name, there=reader.there) for name in names}
             if is_asked(context):
                 people = [drawn(context, name, data[name].crosswalk, data[name].golden)
                           for name in sampled_entities(context, tuple(names))]  # fmt: skip

@@ -12,7 +12,7 @@ file, one row a wrong field or relation. Both join by key; nothing here depends 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -160,13 +160,21 @@ class Orphans(Frozen):
 _EXAMPLES = 10
 
 
-def orphans(connection: duckdb.DuckDBPyConnection, data: Sequence[EntityData], entity: str) -> Orphans:
+def orphans(
+    connection: duckdb.DuckDBPyConnection,
+    data: Sequence[EntityData],
+    entity: str,
+    *,
+    there: Callable[[str, Sequence[str]], Container[str]],
+) -> Orphans:
     """Follow every reference of an entity in the target.
 
     Args:
         connection: On which :func:`reconcile` has run for ``data``.
         data: The entity, and every entity that its references point to.
         entity: Which of them.
+        there: Of these ids of an entity those that the target has now: people may have made a record, and one that
+            refers to it, after the first was read and before the second.
     """
     fields = next(item.fields for item in data if item.entity == entity)
     total, lost, examples = 0, {}, {}
@@ -174,15 +182,18 @@ def orphans(connection: duckdb.DuckDBPyConnection, data: Sequence[EntityData], e
         if spec.references is None:
             continue
         column, child, parent = _column(name), _name("observed", entity), _name("observed", spec.references)
-        found = connection.execute(
-            f"SELECT count(*), count(*) FILTER (p._target_id IS NULL), coalesce(list(c._target_id ORDER BY "
-            f"c._target_id) FILTER (p._target_id IS NULL), [])[1:{_EXAMPLES}] FROM {child} c "
-            f"LEFT JOIN {parent} p ON p._target_id = c.{column} WHERE c.{column} IS NOT NULL"
+        [(references,)] = connection.execute(f"SELECT count({column}) FROM {child}").fetchall()
+        missing = connection.execute(
+            f"SELECT c.{column}, count(*), list(c._target_id ORDER BY c._target_id)[1:{_EXAMPLES}] FROM {child} c "
+            f"LEFT JOIN {parent} p ON p._target_id = c.{column} "
+            f"WHERE c.{column} IS NOT NULL AND p._target_id IS NULL GROUP BY 1 ORDER BY 1"
         ).fetchall()
-        [(references, leading_nowhere, some)] = found  # fetched to its end: else the connection stays in use
         total += int(references)
-        if leading_nowhere:
-            lost[name], examples[name] = int(leading_nowhere), tuple(some)
+        found = there(spec.references, [row[0] for row in missing]) if missing else ()
+        gone = [row for row in missing if row[0] not in found]
+        if gone:
+            lost[name] = sum(int(row[1]) for row in gone)
+            examples[name] = tuple(target_id for row in gone for target_id in row[2])[:_EXAMPLES]
     return Orphans(entity=entity, references=total, orphans=lost, examples=examples)
 
 

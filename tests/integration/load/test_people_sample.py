@@ -9,6 +9,7 @@ import msoffcrypto
 import pytest
 from openpyxl import load_workbook
 
+from rollout.connectors.memory import MemoryConnector
 from rollout.errors import ApprovalError, ConfigError
 from rollout.journal.handouts import handed_out
 from rollout.model.verdict import Verdict
@@ -209,3 +210,16 @@ def test_the_whole_target_and_the_sources_are_looked_at_not_only_what_was_loaded
     assert "verify.orphans" in {found.id for found in loaded.context.journal.findings(summary.run_id)}
     [result] = summary.control_totals
     assert (result.observed, result.expected, result.agrees) == ("40", "0", False)
+
+
+def test_a_record_made_while_the_target_was_read_is_no_orphan(loaded, monkeypatch):
+    """Accounts are read first: one that somebody makes then, with a contact, is not among them."""
+    late = loaded.crm.add("account", {"name": "刚建的客户"}, user="sales")
+    loaded.crm.add("contact", {"name": "刚建的人", "account": late}, user="sales")
+    read_all = MemoryConnector.read_all
+    monkeypatch.setattr(
+        MemoryConnector,
+        "read_all",
+        lambda self, entity: (record for record in read_all(self, entity) if record.target_id != late),
+    )
+    assert criteria(loaded)["orphans"].observed == 0
