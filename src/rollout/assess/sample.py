@@ -70,12 +70,11 @@ class Sample:
             mask: How values are shown that few rows have.
             words: Whether a value that many rows have is shown as it is.
         """
-        return tuple(
-            ValueCount(
-                value=listed(text) if words and rows >= max(COMMON, COMMON_SHARE * total) else mask(text), rows=rows
-            )
-            for text, rows, total in self._values.get(place, [])
-        )
+        found: dict[str, int] = {}
+        for text, rows, total in self._values.get(place, []):
+            common = words and rows >= max(COMMON, COMMON_SHARE * total)
+            found.setdefault(listed(text) if common else mask(text), rows)  # two that look alike tell nothing
+        return tuple(ValueCount(value=value, rows=rows) for value, rows in found.items())
 
     def _all(self, query: Callable[[int], str], places: Sequence[int]) -> list[tuple[Any, ...]]:
         if not places:

@@ -107,6 +107,29 @@ def test_pick_list_values_are_listed_and_long_numbers_in_them_masked(bench, good
     assert [(value.value, value.rows) for value in field.values] == [("A", 2), ("138******78", 1)]
 
 
+def test_values_that_many_share_are_shown_and_others_masked(bench, good):
+    names = ["恒泰经销"] * 6 + ["江南皮革厂"] * 2 + ["江北皮革厂"] * 2 + ["独一份"]
+    rows = [good(place, name=name, phone="13812345678", staff=str(place)) for place, name in enumerate(names)]
+    fields = {field.targets[0]: field for field in bench.profile(rows).fields if field.targets}
+    assert [(one.value, one.rows) for one in fields["name"].top] == [("恒泰经销", 6), ("江***", 2)]
+    assert [(one.value, one.rows) for one in fields["phone"].top] == [("138******78", 11)]
+
+
+def test_numbers_and_days_have_a_range_of_what_the_mapping_makes_of_them(bench, good):
+    rows = [good(1, staff="９", since="2015年3月8日"), good(2, staff="1,200"), good(3, staff="约5", since="1999/1/2")]
+    fields = {field.targets[0]: field for field in bench.profile(rows).fields if field.targets}
+    assert (fields["staff"].low, fields["staff"].high) == ("9", "1200")
+    assert (fields["since"].low, fields["since"].high) == ("1999-01-02", "2015-03-08")
+    assert fields["name"].low is None
+
+
+def test_every_rule_that_is_broken_is_told_with_its_rows(bench, good):
+    rows = [good(1, uscc="91310000MA1K35RU4J"), good(2, uscc="123"), good(3, uscc="456"), good(4)]
+    (field,) = (field for field in bench.profile(rows).fields if field.targets == ("uscc",))
+    told = [(one.code, one.done, one.rows) for one in field.violations]
+    assert told == [("uscc_length", "quarantined", 2), ("uscc_check_digit", "quarantined", 1)]
+
+
 def test_column_names_are_data_not_sql(bench, good):
     name = 'o"; DROP TABLE x; --'
     field = next(f for f in bench.profile([good(1) | {name: "v"}]).fields if f.column == name)
