@@ -38,13 +38,18 @@ def fill_features(connection: duckdb.DuckDBPyConnection, clean: Path, layout: La
     """
     placed = layout.placed
     columns = sorted({fields[field] for field in placed})
+    file = pq.ParquetFile(clean)
+    nothing = file.schema_arrow.empty_table().select(columns)
+    connection.register("feature_batch", feature_table(nothing, placed, fields))
+    try:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {FEATURES} AS SELECT * FROM feature_batch")  # noqa: S608
+    finally:
+        connection.unregister("feature_batch")
     start = 0
-    for batch in pq.ParquetFile(clean).iter_batches(batch_size=_BATCH_ROWS, columns=columns):
-        table = feature_table(pa.Table.from_batches([batch]), placed, fields, start)
-        connection.register("feature_batch", table)
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+        connection.register("feature_batch", feature_table(pa.Table.from_batches([batch]), placed, fields, start))
         try:
-            verb = f"INSERT INTO {FEATURES}" if start else f"CREATE OR REPLACE TEMP TABLE {FEATURES} AS"
-            connection.execute(f"{verb} SELECT * FROM feature_batch")  # noqa: S608 - a constant's name
+            connection.execute(f"INSERT INTO {FEATURES} SELECT * FROM feature_batch")  # noqa: S608
         finally:
             connection.unregister("feature_batch")
         start += batch.num_rows
@@ -55,7 +60,7 @@ def feature_table(table: Any, placed: Mapping[str, Placed], fields: Mapping[str,
     """Rows of the features: `row`, counted from ``start``, and the parts of each field."""
     made = {"row": pa.array(np.arange(start, start + table.num_rows, dtype=np.int64))}
     for field, at in placed.items():
-        column = table[fields[field]].combine_chunks().cast(pa.string())
+        column = table[fields[field]].cast(pa.string()).combine_chunks()
         values = pc.if_else(matches(column, _FILLER), pa.scalar(None, pa.string()), column)
         parts = at.kind.make(values)
         if not at.pinyin:

@@ -47,7 +47,7 @@ def train(
     """
     model = assumed(layout, rows).model_copy(update={"terms": {**count_terms(connection, layout), **common}})
     pairs = connection.execute(f"SELECT count(*) FROM {PAIRS}").fetchall()[0][0]  # noqa: S608 - a constant's name
-    if rows < _LEAST_ROWS or pairs < _LEAST_PAIRS:
+    if not teachable(rows, pairs):
         return model, [_untrained(layout, f"{rows} rows, {pairs} pairs to compare")]
     random_pairs = min(_RANDOM_PAIRS, rows * (rows - 1) // 2)
     with linker(connection, layout, model) as made:
@@ -63,6 +63,11 @@ def train(
     levels = {name: _without_matches(weights, prior) for name, weights in levels.items()}
     model = model.model_copy(update={"levels": levels, "prior": _prior(sample.weights(levels), rows, sample.share)})
     return model, findings
+
+
+def teachable(rows: int, pairs: int) -> bool:
+    """Whether so many rows, and pairs of them to compare, teach anything."""
+    return rows >= _LEAST_ROWS and pairs >= _LEAST_PAIRS
 
 
 def _teaching(connection: duckdb.DuckDBPyConnection, layout: Layout) -> Any:

@@ -18,7 +18,7 @@ from rollout.match.layout import FEATURES, Layout, Placed
 from rollout.match.linker import linker, weigh
 from rollout.match.model import ModelStore, TrainedModel, code_by_level, settings_digest
 from rollout.match.spec import MatchModel
-from rollout.match.training import train
+from rollout.match.training import teachable, train
 from rollout.model.finding import Finding
 
 RULE = "model"
@@ -54,7 +54,7 @@ def weigh_pairs(
         clean: Parquet of the clean stage.
         fields: Field → the stage's column.
         model: Comparisons, blocking, thresholds.
-        store: Has the trained model, or gets it.
+        store: Has the trained model, or gets it, unless there was too little to learn from.
         where: For findings and errors: the entity.
 
     Raises:
@@ -86,7 +86,8 @@ def weigh_features(connection: duckdb.DuckDBPyConnection, layout: Layout, rows: 
         compared, too_large = fill_pairs(connection, layout)
         if trained is None:
             trained, findings = train(connection, layout, rows, common)
-            store.save(digest, trained)
+            if teachable(rows, compared):  # what a handful of rows could not teach, more of them may
+                store.save(digest, trained)
         with linker(connection, layout, trained, explain=True) as made:
             table = weigh(made, weight_above=review_weight(layout.model))
             pairs = connection.query(_pairs_query(layout, table)).to_arrow_table()

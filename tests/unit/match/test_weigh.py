@@ -81,6 +81,14 @@ def test_few_rows_keep_what_is_assumed_and_say_so(few):
     assert [finding.id for finding in few.findings] == ["match.not_trained"]
 
 
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_next_to_nothing_is_weighed_and_teaches_nothing(tmp_path, rows):
+    store = MemoryModels()
+    found = weighed(tmp_path, COMPANIES[:rows], store=store)
+    assert found.table.num_rows == max(rows - 1, 0)
+    assert store.load(settings_digest(Layout(MODEL, "account"))) is None
+
+
 def many(rows=240):
     signs = "赤橙黄绿青蓝紫灰白黑金银铜铁锡木水火土石"
     made = []
