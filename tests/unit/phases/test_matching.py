@@ -67,12 +67,9 @@ def test_rows_that_are_there_weigh_the_same_when_more_come_and_nothing_is_comput
     text = (small.root / "rollout.yaml").read_text(encoding="utf-8")
     before, after = text.split("match:\n  account:\n    keys: [{name: same code, fields: [uscc]}]\n")
     (small.root / "rollout.yaml").write_text(before + MODEL.lstrip() + after, encoding="utf-8")
-    names = [
-        f"{place}{brand}机械有限公司"
-        for place in ("上海", "苏州", "宁波")
-        for brand in ("恒远", "天工", "明达", "信诚")
-    ]
-    rows = [f"E{at}|{name}||" for at, name in enumerate([*names, *names[:3]])]
+    brands = [first + second for first in "恒天明信博" for second in "远工达诚瑞泰源丰盛海"]
+    names = [f"{place}{brand}机械有限公司" for place in ("上海", "苏州", "宁波", "无锡") for brand in brands]
+    rows = [f"E{at}|{name}||" for at, name in enumerate([*names, *names[:60]])]
     small.accounts(*rows)
     past = no_past()
     first = small.cleanse(past=past)["account"]
