@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def services(tmp_path, monkeypatch):
     folder = tmp_path / "company"
-    shutil.copytree(ROOT / "demo", folder, ignore=shutil.ignore_patterns(".rollout", "legacy"))
+    shutil.copytree(ROOT / "demo", folder, ignore=shutil.ignore_patterns(".rollout"))
     return Services.of(folder)
 
 

@@ -183,7 +183,7 @@ def services(tmp_path, monkeypatch):
     import services
 
     folder = tmp_path / "company"
-    shutil.copytree(ROOT / "demo", folder, ignore=shutil.ignore_patterns(".rollout", "legacy"))
+    shutil.copytree(ROOT / "demo", folder, ignore=shutil.ignore_patterns(".rollout"))
     made = services.Services.of(folder)
     yield made
     for record in made.processes.all_running():
