@@ -9,6 +9,7 @@ from prefect.states import Completed
 
 from flows._artifacts import publish_findings, publish_reports
 from flows._common import ProjectOptions, phase_task
+from flows._data import publish_assessed
 from flows._states import failed
 from rollout.phases.assess import AssessSummary, run_assess
 from rollout.phases.context import PhaseContext
@@ -22,6 +23,7 @@ class AssessOptions(ProjectOptions):
 def assess_sources(context: PhaseContext, _options: AssessOptions) -> AssessSummary:
     """Profile every source and publish what was found."""
     summary = run_assess(context)
+    publish_assessed(context, summary)
     publish_findings(context, "assess")
     publish_reports(context, summary.reports)
     return summary
@@ -36,4 +38,6 @@ def assess(options: AssessOptions = DEFAULTS) -> State[Any]:
     state = assess_sources(options, return_state=True)
     if not state.is_completed():
         return failed(state)
-    return Completed(message="assessed; the report is linked under Artifacts", data=state.result())
+    summary: AssessSummary = state.result()
+    score = "" if summary.score is None else f"health {summary.score:.1f} of 100; "
+    return Completed(message=f"assessed; {score}the report is linked under Artifacts", data=summary)

@@ -7,8 +7,9 @@ from typing import Any
 from prefect import State, flow
 from prefect.states import Completed
 
-from flows._artifacts import publish_conservation, publish_findings
+from flows._artifacts import publish_conservation, publish_findings, publish_reports
 from flows._common import ProjectOptions, phase_task
+from flows._data import publish_cleansed
 from flows._states import failed
 from rollout.phases.cleanse import CleanseSummary, run_cleanse
 from rollout.phases.context import PhaseContext
@@ -20,10 +21,12 @@ class CleanseOptions(ProjectOptions):
 
 @phase_task("cleanse")
 def cleanse_entities(context: PhaseContext, _options: CleanseOptions) -> CleanseSummary:
-    """Cleanse every entity, parents first, and publish where its rows went."""
+    """Cleanse every entity, parents first; publish where its rows went and what waits for people."""
     summary = run_cleanse(context)
     publish_conservation(context)
+    publish_cleansed(context, summary)
     publish_findings(context, "cleanse")
+    publish_reports(context, summary.reports)
     return summary
 
 
@@ -36,4 +39,9 @@ def cleanse(options: CleanseOptions = DEFAULTS) -> State[Any]:
     state = cleanse_entities(options, return_state=True)
     if not state.is_completed():
         return failed(state)
-    return Completed(message="cleansed; every source row is accounted for", data=state.result())
+    summary: CleanseSummary = state.result()
+    pairs = sum(done.review for done in summary.entities.values())
+    undecided = sum(done.dormant.undecided for done in summary.entities.values() if done.dormant)
+    waiting = f"; for people: {pairs:,} pairs to review, {undecided:,} dormant records to decide"
+    told = f"cleansed; every source row is accounted for{waiting if pairs or undecided else ''}"
+    return Completed(message=told, data=summary)

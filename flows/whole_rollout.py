@@ -75,6 +75,8 @@ def rollout(options: RolloutOptions = DEFAULTS) -> State[Any]:
         run, form = FLOWS[due.phase]
         wave = {"wave": due.wave} if due.wave else {}
         state = run(form(**options.model_dump(), **wave), return_state=True)
+        if state.name == "ApprovalError":  # dormant records are undecided, say
+            return Completed(name="AwaitingDecision", message=state.message)
         if not state.is_completed():
             return failed(state)
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
+from openpyxl import load_workbook
 
+from rollout.report.messages import messages
 from rollout.testbed.demodata import erp_orders, wecom_messages
 
 ORDERS = 24
@@ -55,6 +58,17 @@ class Company:
             token = client.post("/api/token", json=login).raise_for_status().json()["access_token"]
             client.headers["Authorization"] = f"Bearer {token}"
             yield client
+
+
+def choose(workbook: Path, choice: str) -> None:
+    """Fill in a workbook of dormant records as somebody in sales does, with the same choice in every line."""
+    t = messages("zh")
+    book = load_workbook(workbook)
+    sheet = book[t("dormant.sheet.records")]
+    column = next(cell.column for cell in sheet[1] if cell.value == t("dormant.column.choice"))
+    for line in range(2, sheet.max_row + 1):
+        sheet.cell(line, column, t(f"dormant.choice.{choice}"))
+    book.save(workbook)
 
 
 def _just_changed(order: dict[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from demo_company import Company
+from demo_company import Company, choose
 from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +19,7 @@ from flows.approve import ApproveOptions, approve_plan
 from flows.assess import AssessOptions, assess
 from flows.cleanse import CleanseOptions, cleanse
 from flows.go_no_go import GoNoGoOptions, go_no_go
+from flows.handouts import HandoutOptions, Kind, handouts
 from flows.health import HealthOptions, health
 from flows.integrate import IntegrateOptions, integrate
 from flows.load import LoadOptions, load
@@ -27,6 +29,7 @@ from flows.nightly_sync_check import SyncCheckOptions, nightly_sync_check
 from flows.plan import PlanOptions, plan
 from flows.prepare import PrepareOptions, prepare
 from flows.sync import SyncOptions, sync
+from flows.take_in import TakeInOptions, take_in
 from flows.verify import VerifyOptions, verify
 from rollout.cli import tables
 from rollout.model.verdict import Verdict
@@ -72,9 +75,12 @@ class Story:
         pilot, *later = (wave.name for wave in self._services.project.spec.waves)
         self.phase("prepare", prepare, PrepareOptions(**self._here))
         self.phase("assess", assess, AssessOptions(**self._here))
-        if not self._has_passed(pilot):
+        if is_first := not self._has_passed(pilot):
             self._first_try(pilot)
-        self.phase("cleanse", cleanse, CleanseOptions(**self._here))
+        self._cleanse()
+        if is_first:
+            self._hand_out("quarantine")
+            self._hand_out("review")
         self._load_wave(pilot)
         self._trade(day=1)
         self.phase("integrate", integrate, IntegrateOptions(**self._here))
@@ -94,18 +100,33 @@ class Story:
         """With the owner list as it was at first: too many customers wait in quarantine, and the gate says so."""
         self._say(f"with the owner list as it was at first (--env {FIRST_TRY}): one salesperson is not in it")
         self._here["environment"] = FIRST_TRY
-        self.phase("cleanse", cleanse, CleanseOptions(**self._here))
+        self._cleanse()
         self._load_wave(wave, ends="GateFailed-load")
         self._decide("pilot", ends="ApprovalError")
         self._here["environment"] = ""
         self._say("the administrator completes the owner list; only what was held back is still to be loaded")
+
+    def _cleanse(self) -> None:
+        """And once people are needed for dormant customers, have them decide, and heed it."""
+        done = self.phase("cleanse", cleanse, CleanseOptions(**self._here))
+        if not any(entity.dormant and entity.dormant.undecided for entity in done.entities.values()):
+            return
+        files = self._hand_out("dormant")
+        self._say("sales fills the workbook in: customers that nobody heard of in three years are to be loaded frozen")
+        for file in files:
+            choose(Path(file), "frozen")
+        self.phase("take-in", take_in, TakeInOptions(**self._here, **self._decider, kind="dormant", files=files))
+        self.phase("cleanse", cleanse, CleanseOptions(**self._here))
+
+    def _hand_out(self, kind: Kind) -> list[str]:
+        return self.phase("handouts", handouts, HandoutOptions(**self._here, kind=kind))
 
     def _load_wave(self, wave: str, *, ends: str = "") -> None:
         planned = self.phase(f"plan {wave}", plan, PlanOptions(**self._here, wave=wave))
         self.phase("approve", approve_plan, ApproveOptions(**self._here, **self._decider, plan_id=planned.plan_id))
         loaded = self.phase("import", load, LoadOptions(**self._here, wave=wave, plan_id=planned.plan_id))
         self.phase("verify", verify, VerifyOptions(**self._here, wave=wave), ends=ends)
-        self._console.print(f"\n{tables.conservation(loaded.entities)}\n", markup=False)
+        self._console.print(f"\n{tables.conservation(loaded.entities)}\n", markup=False, soft_wrap=True)
 
     def _decide(self, phase: str, *, ends: str = "") -> None:
         options = GoNoGoOptions(**self._here, **self._decider, phase=phase, decision="go")

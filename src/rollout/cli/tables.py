@@ -51,14 +51,39 @@ def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: 
     return rendered(grid)
 
 
+_SIDE_BY_SIDE = 4
+"""Entities that have a column each; more of them have a row each."""
+
+
 def conservation(entities: Mapping[str, Accounting]) -> str:
-    """The conservation table: a column an entity, the buckets below the source that they add up to."""
+    """The conservation table: a column an entity, the buckets below the source that they add up to.
+
+    Many entities have a row each instead, and buckets that hold nothing of any are left out.
+    """
+    if len(entities) > _SIDE_BY_SIDE:
+        return _one_below_the_other(entities)
     rows: list[list[object]] = [["source", *(line.source for line in entities.values())]]
     rows += [[f"  {bucket.value}", *(line.bucket(bucket) for line in entities.values())] for bucket in Bucket]
     if any(line.not_loaded for line in entities.values()):
         rows.append(["  not loaded yet", *(line.not_loaded for line in entities.values())])
-    rows.append(["adds up", *("yes" if line.accounted else "NO" for line in entities.values())])
+    rows.append(["adds up", *map(_adds_up, entities.values())])
     return table(["", *entities], rows, title="Where every source row is")
+
+
+def _one_below_the_other(entities: Mapping[str, Accounting]) -> str:
+    lines = entities.values()
+    shown = [bucket for bucket in Bucket if any(line.bucket(bucket) for line in lines)]
+    pending = ["not loaded yet"] if any(line.not_loaded for line in lines) else []
+    rows = [
+        [name, line.source, *map(line.bucket, shown), *([line.not_loaded] if pending else []), _adds_up(line)]
+        for name, line in entities.items()
+    ]
+    headers = ["", "source", *(bucket.value for bucket in shown), *pending, "adds up"]
+    return table(headers, rows, title="Where every source row is")
+
+
+def _adds_up(line: Accounting) -> str:
+    return "yes" if line.accounted else "NO"
 
 
 def unprotected(window: UnprotectedWindow) -> str:

@@ -28,6 +28,11 @@ class Workspace:
         return self._folder("reports")
 
     @property
+    def handouts(self) -> Path:
+        """Workbooks for people that a flow hands out, and where those that came back are looked for."""
+        return self._folder("handouts")
+
+    @property
     def logs(self) -> Path:
         """JSON lines, personal data masked."""
         return self._folder("logs")
