@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -18,10 +17,12 @@ import time
 from pathlib import Path
 
 import psycopg
+import yaml
 from psycopg import sql
 
+from benchmarks.company import customers_and_contacts
 from rollout.project import postgres
-from rollout.testbed.demodata.dataset import ACCOUNT_COLUMNS
+from rollout.testbed.demodata.layout import ACCOUNT_COLUMNS
 from rollout.testbed.demodata.rows import BLOCK_ROWS, make_block
 
 ROWS = 1_000_000
@@ -30,7 +31,6 @@ MAX_COPY_RATIO = 10.0
 MAX_PEAK_MB = 2048.0
 MAX_TIME_GROWTH, MAX_MEMORY_GROWTH = 3.5, 1.5
 _COPIES = 3
-_DEMO = Path(__file__).parents[1] / "demo"
 
 
 def main(rows: int = ROWS) -> bool:
@@ -67,8 +67,10 @@ def _judge(what: str, observed: float, at_most: float) -> bool:
 
 def _project(root: Path, rows: int) -> Path:
     """The demo project with made-up customers in one file; only the customers are prepared."""
-    shutil.copytree(_DEMO / "mappings", root / "mappings")
-    shutil.copy(_DEMO / "rollout.yaml", root)
+    document = customers_and_contacts(root)
+    document["systems"] = {name: document["systems"][name] for name in ("legacy", "crm")}
+    text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
+    (root / "rollout.yaml").write_text(text, encoding="utf-8")
     path = _file(root)
     path.parent.mkdir(parents=True)
     with path.open("w", encoding="gb18030", newline="") as stream:
