@@ -80,7 +80,20 @@ def book_bytes(book: Workbook) -> bytes:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file in place of the one before, for its owner's eyes only; it appears only when it is whole."""
+    """Write a file in place of the one before, for its owner's eyes only; it appears only when it is whole.
+
+    Its folder is made where it is missing. Raises ConfigError where the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _replace(path, data)
+    except OSError as error:
+        raise ConfigError(
+            f"the file cannot be written ({error.strerror})", where=str(path), hint="name a file in a folder of yours"
+        ) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(data)

@@ -85,3 +85,11 @@ def test_what_is_no_such_workbook_is_told(tmp_path):
     )
     with pytest.raises(ConfigError, match="missing: 'value'"):
         read(tmp_path / "c.xlsx")
+
+
+def test_a_folder_that_is_missing_is_made_and_one_that_cannot_be_is_told(tmp_path):
+    write(tmp_path / "out" / "deep" / "a.xlsx")
+    assert read(tmp_path / "out" / "deep" / "a.xlsx").info == {"project": "p-1"}
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write(tmp_path / "file" / "a.xlsx")
