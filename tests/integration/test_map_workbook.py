@@ -259,6 +259,32 @@ def test_values_outside_the_pick_list_and_unknown_tables_are_refused(desk):
     ]
 
 
+def test_a_key_in_two_spellings_comes_back_as_it_went_out(desk):
+    desk.write("region.csv", "raw,value\n东,华东\nE东,华东\nｅ东,华东\n")
+    path = desk.export()
+    assert (import_map(desk.context, path).changes, import_map(desk.context, path).problems) == ((), ())
+    book = load_workbook(path)
+    for row in book["值映射"].iter_rows(min_row=2):
+        if str(row[1].value).endswith("东") and row[1].value != "东":
+            row[2].value = "华南" if row[1].value == "E东" else row[2].value
+    book.save(path)
+    assert [problem.message for problem in import_map(desk.context, path).problems] == [
+        "'ｅ东' stands twice, first in line 3"
+    ]
+
+
+@pytest.mark.parametrize("told", [None, "{", "[1]", "x: y"])
+def test_a_workbook_that_lost_what_it_was_made_from_is_refused(desk, told):
+    path = desk.export()
+    book = load_workbook(path)
+    about = book["说明"]
+    [cell] = [row[1] for row in about.iter_rows() if row[2].value == "files"]
+    cell.value = told
+    book.save(path)
+    with pytest.raises(ConfigError, match="no longer says which files"):
+        import_map(desk.context, path)
+
+
 def test_only_a_known_person_with_their_code_and_the_right_workbook_apply(desk):
     path = desk.edited(("region", "备注", "x"))
     with pytest.raises(ApprovalError):

@@ -34,16 +34,20 @@ def edited_table(text: str, key: str, value: str, changes: Mapping[str, str | No
     names = [name.removeprefix(BYTE_ORDER_MARK) for name in header]
     at_key, at_value = names.index(key), names.index(value)
     parts = [source.taken()]
+    done: set[str] = set()
     for row in reader:
         original = source.taken()
-        found = todo.pop(lookup_key(row[at_key]), None) if len(row) > max(at_key, at_value) else None
+        folded = lookup_key(row[at_key]) if len(row) > max(at_key, at_value) else ""
+        found = todo.get(folded)
         if found is None:
             parts.append(original)
-        elif found[1] is not None:
+            continue
+        done.add(folded)  # and not done with: a key may stand there in several spellings
+        if found[1] is not None:
             row[at_value] = found[1]
             parts.append(_line(row, newline))
-    for raw, told in todo.values():
-        if told is not None:
+    for folded, (raw, told) in todo.items():
+        if told is not None and folded not in done:
             row = [""] * len(names)
             row[at_key], row[at_value] = raw, told
             if parts[-1] and not parts[-1].endswith("\n"):

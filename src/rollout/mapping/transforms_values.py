@@ -36,7 +36,8 @@ _YEAR_LAST = re.compile(rf"(?P<a>\d{{1,2}})(?P<sep>[-/.])(?P<b>\d{{1,2}})(?P=sep
 _SHORT_YEAR = re.compile(rf"\d{{1,2}}([-/.])\d{{1,2}}\1\d{{1,2}}{_TIME}")
 _SIGN = re.compile(r"[-/.]")
 _SERIAL = re.compile(r"(\d{5})(?:\.(\d+))?")
-
+_NEVER = "%Y-%d"
+"""What is written with hyphens has the month behind the year (ISO 8601), whatever a column's format is."""
 
 MIXED = "mixed"
 """As a column's format: it is known to have several, none of which decides about the others' cells."""
@@ -82,7 +83,7 @@ class DateArgs(Frozen):
             told = None
         if told != day.date():
             raise ValueError(f"'{pattern}' is not a date format: it needs year, month and day, such as %d/%m/%Y")
-        if pattern.startswith("%Y-%d"):
+        if pattern.startswith(_NEVER):
             raise ValueError("a year is followed by the month in what is written with hyphens (ISO 8601)")
         return pattern
 
@@ -150,9 +151,10 @@ def _moment(cell: str, formats: tuple[str, ...], confirmed: str | None) -> tuple
         # What was confirmed is the order of day, month and year; the sign between them may change.
         sign = _SIGN.search(text)
         pattern = _SIGN.sub(sign[0], confirmed) if sign else confirmed
-        moment, _ = _declared(text, (pattern, f"{pattern} %H:%M", f"{pattern} %H:%M:%S"))
-        if moment is not None:
-            return moment, None
+        if not pattern.startswith(_NEVER):
+            moment, _ = _declared(text, (pattern, f"{pattern} %H:%M", f"{pattern} %H:%M:%S"))
+            if moment is not None:
+                return moment, None
         if _YEAR_LAST.fullmatch(text) or _SHORT_YEAR.fullmatch(text):
             return None, "moment_invalid"  # of another format than the column has
     if found := _SERIAL.fullmatch(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,10 +132,17 @@ def import_map(
 
 def _refuse_changed(book: Book, state: MapState, path: Path) -> None:
     """Raises DriftError naming the files that are not what the workbook was made from."""
-    then, now = (
-        parse_yaml(f"files: {text or '{}'}", path.name).data.get("files", {})
-        for text in (book.info.get("files", ""), state.fingerprints)
-    )
+    now: dict[str, str] = json.loads(state.fingerprints)
+    try:
+        then = json.loads(book.info.get("files", ""))
+    except ValueError:
+        then = None
+    if not isinstance(then, dict):
+        raise ConfigError(
+            "the workbook no longer says which files it was made from",
+            where=f"{path.name}: its last sheet",
+            hint=_AGAIN,
+        )
     changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
     if changed:
         raise DriftError(f"changed since the export: {', '.join(changed)}", where=path.name, hint=_AGAIN)
@@ -212,7 +220,7 @@ def _read_tables(state: MapState, book: Book, found: _Found) -> None:
 def _read_table(state: MapState, found: _Found, table: Table, lines: Sequence[Line], title: str) -> None:
     known = state.lines(table)
     allowed = state.allowed(table.file)
-    seen: dict[str, int] = {}
+    seen: dict[str, tuple[int, str]] = {}
     for line in lines:
         raw, told = normal(line.cells[table.key]), normal(line.cells[table.value])
         if not raw:
@@ -220,7 +228,8 @@ def _read_table(state: MapState, found: _Found, table: Table, lines: Sequence[Li
                 title, line.line, table.file, "the line does not say what it is about", "fill in the old value"
             )
             continue
-        if (first := seen.setdefault(lookup_key(raw), line.line)) != line.line:
+        first, before = seen.setdefault(lookup_key(raw), (line.line, told))
+        if first != line.line and before != told:
             found.refuse(title, line.line, raw, f"'{raw}' stands twice, first in line {first}", "keep one of them")
             continue
         if told == known.get(raw, ""):

@@ -129,8 +129,12 @@ def _gather(rows: dict[tuple[str, str], _Row], answer: Answer, file: str, handou
     row = rows.setdefault((answer.entity, answer.key), _Row(file, handout_id, answer.line, answer.version))
     if answer.is_unknown:
         row.wrong.append(f"line {answer.line}: the action is none of those to choose from")
+    if answer.is_mask:
+        row.wrong.append(f"{answer.field}: this is the mask of the value, not a value")
+    if answer.version != row.version:
+        row.wrong.append("the workbooks show two versions of the row")
     row.leave_out |= answer.leave_out
-    if not answer.new_value or answer.leave_out:
+    if not answer.new_value:
         return
     if row.values.setdefault(answer.field, answer.new_value) != answer.new_value:
         row.wrong.append(f"{answer.field}: two different values")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,8 @@ class _Returned:
     scope: Scope
     answers: tuple[tuple[str, str, str, str, str], ...]
     """(entity, migration key, verdict, seen, note)."""
+    lines: Mapping[tuple[str, str], int]
+    """By entity and migration key the line of the sheet."""
     unanswered: int
 
 
@@ -79,6 +81,7 @@ def import_sample(
         _returned(context, path, target_name, password or context.project.spec.handouts.password, problems)
         for path in paths
     ]
+    problems += _contradictions(paths, returned)
     waves = sorted({item.scope.wave for item in returned})
     if len(waves) > 1:
         told = ", ".join(waves)
@@ -125,7 +128,22 @@ def _returned(
         elif line.verdict:
             found[line.key] = (entity, key, line.verdict, asked[entity, key], line.note)
     scope = Scope(project_id, target_name, info.get("wave", ""))
-    return _Returned(handout_id, scope, tuple(found.values()), len(asked) - len(found))
+    places = {(entity, key): line.line for line in lines if line.key in found for entity, key in [found[line.key][:2]]}
+    return _Returned(handout_id, scope, tuple(found.values()), places, len(asked) - len(found))
+
+
+def _contradictions(paths: Sequence[Path], returned: Sequence[_Returned]) -> list[SampleProblem]:
+    """Records that two of the workbooks answer otherwise: which of them is newer nobody knows."""
+    said: dict[tuple[str, str], tuple[str, str]] = {}
+    found = []
+    for path, item in zip(paths, returned, strict=True):
+        for entity, key, verdict, _, _ in item.answers:
+            before, where = said.setdefault((entity, key), (verdict, path.name))
+            if before != verdict:
+                told = f"this record is {before} in {where} and {verdict} here"
+                hint = "ask the checkers, and correct one of the workbooks"
+                found.append(SampleProblem(file=path.name, line=item.lines[entity, key], message=told, hint=hint))
+    return found
 
 
 def _problem(line: SampleAnswer, *, twice: bool, known: bool) -> tuple[str, str] | None:

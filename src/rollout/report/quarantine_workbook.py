@@ -63,6 +63,8 @@ class Answer:
     leave_out: bool
     is_unknown: bool
     """The action is none of those that there are."""
+    is_mask: bool = False
+    """The new value is what was shown in place of a value that is masked."""
 
 
 def write_quarantine(
@@ -139,6 +141,7 @@ def _answers(lines: Iterable[Line]) -> Iterator[Answer]:
             new_value=cells["new_value"],
             leave_out=known.get(action) == LEAVE_OUT,
             is_unknown=bool(action) and action not in known,
+            is_mask="*" in cells["new_value"] and cells["new_value"] == cells.get("value"),
         )
 
 

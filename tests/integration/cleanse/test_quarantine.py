@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -190,6 +191,28 @@ def test_a_word_lapses_once_the_row_says_something_else(context, tmp_path, signe
     assert late.outcomes == {"changed": 1}
     source.write_text(CUSTOMERS, encoding="utf-8")
     assert run_cleanse(context).entities["account"].repaired == 1
+
+
+def test_answers_that_cannot_be_meant_are_refused(context, tmp_path, signed):
+    export_quarantine(context, tmp_path, by="owner")
+    books = {name: tmp_path / f"待修正数据_{name}.xlsx" for name in ("li", "wang")}
+    stale = tmp_path / "stale.xlsx"
+    shutil.copy(books["wang"], stale)
+    fill(stale, "正确值", **{"2_name": "旧公司"})
+    source = context.project.root / "legacy" / "customers.csv"
+    source.write_text(CUSTOMERS.replace("2,,,wang", "2,,x,wang"), encoding="utf-8")
+    run_cleanse(context)
+    export_quarantine(context, tmp_path, by="owner")
+    fill(books["wang"], "正确值", **{"2_uscc": "91350211M000100Y43"})
+    fill(books["li"], "正确值", P1_mobile="**", **{"3_uscc": "91350211M000100Y43"})
+    fill(books["li"], "处理", **{"3_uscc": "不导入"})
+    done = import_quarantine(context, [books["wang"], stale, books["li"]], **signed)
+    assert {row.key: (row.outcome, row.problems) for row in done.rows} == {
+        "customers:2": ("refused", ("the workbooks show two versions of the row",)),
+        "people:P1": ("refused", ("mobile: this is the mask of the value, not a value",)),
+        "customers:3": ("refused", ("left out and repaired at once",)),
+    }
+    assert done.recorded == 0
 
 
 def test_strange_books_change_nothing_and_secret_ones_need_a_name(context, tmp_path, signed):

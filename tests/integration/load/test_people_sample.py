@@ -151,6 +151,17 @@ def test_one_line_that_cannot_be_taken_and_nothing_is_recorded(loaded, tmp_path,
     assert all(item.checked == 0 for item in sample_standing(loaded.context).people)
 
 
+def test_two_workbooks_that_contradict_each_other_record_nothing(loaded, tmp_path):
+    first = export(loaded, tmp_path / "first", by="all").files[0].file
+    again = export(loaded, tmp_path / "again", by="all").files[0].file
+    [odd, *_] = titles(Path(first))
+    paths = [answered(Path(first), **{odd: "错误"}), answered(Path(again))]
+    for order in (paths, paths[::-1]):
+        told = import_sample(loaded.context, order, person="tester", code=loaded.code)
+        assert [(found.file, "and" in found.message) for found in told.problems] == [(order[1].name, True)]
+    assert all(item.checked == 0 for item in sample_standing(loaded.context).people)
+
+
 def test_a_wrong_code_or_a_workbook_of_another_place_records_nothing(loaded, tmp_path):
     out = export(loaded, tmp_path, by="all")
     path = answered(Path(out.files[0].file))

@@ -81,3 +81,9 @@ def test_a_table_s_other_lines_stay_byte_for_byte():
     assert done == TABLE.replace("南 ,华南,x", '南 ,华东,x\r\n北,"华北, 北",\r\n')
     assert edited_table(TABLE, "raw", "value", {"东": None}) == TABLE.replace('东,华东,"a, b"\r\n', "")
     assert edited_table(TABLE, "raw", "value", {"北": "华北"}) == TABLE + "\r\n北,华北,\r\n"
+
+
+def test_a_key_in_several_spellings_changes_in_all_its_lines():
+    text = "raw,value\nＡ,x\na ,x\nb,y\n"
+    assert edited_table(text, "raw", "value", {"A": "z"}) == "raw,value\nＡ,z\na ,z\nb,y\n"
+    assert edited_table(text, "raw", "value", {"a": None, "c": "w"}) == "raw,value\nb,y\nc,w\n"

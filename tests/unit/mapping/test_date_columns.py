@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollout.mapping.date_columns import AMBIGUOUS, DAY_FIRST, MONTH_FIRST, OTHER, date_column, layout
+from rollout.mapping.transforms_values import date_one
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,9 @@ def test_without_any_evidence_nothing_is_likely():
     assert date_column([("03/04/2024", 5)]).likely is None
     assert date_column([("24/3/5", 5), ("25/12/2024", 2)]).likely is None
     assert not date_column([("2024-01-01", 1)]).is_open
+
+
+@pytest.mark.parametrize("pattern", ["%Y/%d/%m", "%Y.%d.%m"])
+def test_what_is_written_with_hyphens_is_iso_whatever_the_column_does(pattern):
+    assert date_one("2024-3-4", (), pattern) == ("2024-03-04", None)
+    assert date_one("2024/3/4", (), pattern) == ("2024-04-03", None)

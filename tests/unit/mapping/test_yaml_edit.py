@@ -73,6 +73,45 @@ def test_text_that_yaml_would_take_for_something_else_stays_text():
     assert {key: rules(done)["last"][key] for key in values} == values
 
 
+@pytest.mark.parametrize("text", ["12:30", "190:20:30", "yes", "012", "1_000", "0x1f", "~", "=", "<<", "2026-03-01"])
+def test_what_yaml_1_1_takes_for_a_number_is_written_as_text(text):
+    done = edited(TEXT, [Edit("last", {"const": text}), Edit("new", {"source": [text, "乙"]})], shown="x")
+    assert (rules(done)["last"]["const"], rules(done)["new"]["source"]) == (text, [text, "乙"])
+
+
+SHARED = """entity: a
+source: b
+fields:
+  - target: first
+    source: 甲
+    transform: &how [text, upper]
+  - target: second
+    source: 乙
+    transform: *how
+  -
+    target: third
+    source: 丙
+    note: |
+      one
+      two
+    # beside
+  - target: fourth
+    source: 丁
+"""
+
+
+def test_what_rules_share_stays_and_a_rule_that_shares_is_left_to_people():
+    done = edited(SHARED, [Edit("fourth", {"const": "1"}), Edit("third", {"default": "2"})], shown="x")
+    assert done.splitlines()[:9] == SHARED.splitlines()[:9]
+    assert "    # beside\n" in done
+    assert rules(done)["third"] == {"target": "third", "source": "丙", "note": "one\ntwo\n", "default": "2"}
+    assert rules(done)["second"]["transform"] == ["text", "upper"]
+    for edit in (Edit("second", {"note": "x"}), Edit("first", {"transform": "text"}), Edit("first", None)):
+        with pytest.raises(ConfigError, match="cannot be changed") as refused:
+            edited(SHARED, [edit], shown="x")
+        assert "by hand" in refused.value.hint
+
+
 def test_transforms_with_arguments_read_back_as_they_were_meant():
     steps = ["text", {"value_map": {"file": "m.csv"}}, {"date": {"format": "%d/%m/%Y"}}]
     assert rules(edited(TEXT, [Edit("last", {"transform": steps})], shown="x"))["last"]["transform"] == steps
