@@ -182,10 +182,14 @@ class _Derivation:
         run = self._run(step.phase.value, "completed")
         if (found := self._under_way(step)) or run is None:
             return found or self._attempt(step)
-        if self._facts.sources_changed:
+        if self._facts.sources_changed and not self._begun_since_cleansing(run):
             told = self._told("sources_changed", step)
             return StepState(step=step, state=State.OUTDATED, since=run.ended_at, waiting_for=told)
         return StepState(step=step, state=State.DONE, since=run.ended_at)
+
+    def _begun_since_cleansing(self, run: RunFact) -> bool:
+        """Whether an assessment is newer than the cleansing that is no longer of what there is: it saw the change."""
+        return self._cleansed is not None and run.seq > self._cleansed.seq
 
     def _plan(self, step: Step) -> StepState:
         plan = self._latest_plan(step.wave)

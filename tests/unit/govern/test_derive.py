@@ -321,6 +321,8 @@ def test_changed_sources_come_before_everything_else():
     diary.decide(PILOT)
     diary._with(sources_changed=True)
     assert diary.next() == "assess outdated"
+    diary.run("assess")
+    assert diary.next() == "cleanse outdated"
 
 
 def test_a_verification_of_an_earlier_load_is_stale():
