@@ -71,6 +71,7 @@ class SourceChunk:
     workbook the row number). ``findings`` tell what was detected or put right while reading (encoding, ragged rows).
     Rows that cannot be read as a row are in ``unreadable`` with the same three columns, ``raw`` and ``reason``.
     ``file`` and ``sheet`` say what the columns belong to; only they can where there is a header and no row.
+    ``fingerprint`` comes with the last chunk of a query's answer: of the rows read, whatever the next answer is.
     """
 
     frame: pd.DataFrame
@@ -78,6 +79,7 @@ class SourceChunk:
     unreadable: pd.DataFrame | None = None
     file: str = ""
     sheet: str = ""
+    fingerprint: FileFingerprint | None = None
 
 
 @runtime_checkable

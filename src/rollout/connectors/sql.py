@@ -105,25 +105,24 @@ class SqlConnector:
 
     def fingerprint(self, source: SourceSpec) -> list[FileFingerprint]:
         """The hash of the query and of its answer, whatever order the rows come in."""
-        total = size = 0
         with self._answer(source, FINGERPRINT_ROWS) as (columns, blocks):
-            for row in (row for block in blocks for row in block):
-                line = json.dumps([cell_text(cell) for cell in row], ensure_ascii=False).encode()
-                size += len(line)
-                # A sum does not depend on the order, and unlike XOR it does not lose rows that occur twice.
-                total += int.from_bytes(hashlib.sha256(line).digest())
-        head = json.dumps([source.query, columns], ensure_ascii=False)
-        digest = hashlib.sha256(f"{head}{total % (1 << 256):064x}".encode()).hexdigest()
-        return [FileFingerprint(self.name, digest, size)]
+            found = _Digest([source.query, columns])
+            for block in blocks:
+                found.add(block)
+        return [found.fingerprint(self.name)]
 
     def read(self, source: SourceSpec, *, chunk_rows: int) -> Iterator[SourceChunk]:
         """The answer in the database's order, at most ``chunk_rows`` rows at a time."""
-        line = 1
+        line, last = 1, None
         with self._answer(source, chunk_rows) as (columns, blocks):
+            found = _Digest([source.query, columns])
             for block in blocks:
-                yield self._chunk(columns, block, line)
+                if last is not None:
+                    yield last
+                found.add(block)
+                last = self._chunk(columns, block, line)
                 line += len(block)
-        if line == 1:
+        if last is None:
             finding = Finding(
                 id="source.no_rows",
                 level=Level.WARNING,
@@ -131,8 +130,8 @@ class SqlConnector:
                 where=self.name,
                 hint="make sure that it is the right database",
             )
-            empty = self._chunk(columns, [], line)
-            yield replace(empty, findings=[finding])
+            last = replace(self._chunk(columns, [], line), findings=[finding])
+        yield replace(last, fingerprint=found.fingerprint(self.name))
 
     @contextmanager
     def _answer(self, source: SourceSpec, rows: int) -> Iterator[tuple[list[str], Iterator[list[Any]]]]:
@@ -183,6 +182,27 @@ class SqlConnector:
 
     def _where(self, option: str) -> str:
         return f"systems.{self.name}.options.{option}"
+
+
+class _Digest:
+    """The hash of a query's answer, row by row, whatever order they come in."""
+
+    def __init__(self, head: list[Any]) -> None:
+        self._head = json.dumps(head, ensure_ascii=False)
+        self._total = self._size = 0
+
+    def add(self, rows: list[Any]) -> None:
+        """Count rows in."""
+        for row in rows:
+            line = json.dumps([cell_text(cell) for cell in row], ensure_ascii=False).encode()
+            self._size += len(line)
+            # A sum does not depend on the order, and unlike XOR it does not lose rows that occur twice.
+            self._total += int.from_bytes(hashlib.sha256(line).digest())
+
+    def fingerprint(self, name: str) -> FileFingerprint:
+        """Of all rows until now."""
+        digest = hashlib.sha256(f"{self._head}{self._total % (1 << 256):064x}".encode()).hexdigest()
+        return FileFingerprint(name, digest, self._size)
 
 
 def _is_sql(error: DBAPIError) -> bool:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from rollout.connectors.base import FileFingerprint, SourceChunk, SourceReader
-from rollout.errors import ConfigError
+from rollout.errors import ConfigError, Retryable
 from rollout.mapping.spec import RESERVED_COLUMNS, MappingSpec, SourceSpec
 from rollout.mapping.transforms_base import TransformContext
 from rollout.mapping.transforms_text import one_line, tidy
@@ -171,6 +171,7 @@ def read_source(context: PhaseContext, entity: str, source: SourceSpec) -> RawSt
 
     Raises:
         ConfigError: Nothing matches, a file lacks a key column, or the system cannot be read as a source.
+        Retryable: The source changed while it was read, or cannot be reached.
     """
     spec = context.project.spec
     return read_raw(
@@ -204,8 +205,10 @@ def read_raw(
         shown(progress, f"reading {source.name}", None, "rows"),
     ):
         bad.write(_as_text(pd.DataFrame({name: [] for name in _UNREADABLE})))
+        seen: list[FileFingerprint] = []
         for chunk in reader.read(source, chunk_rows=chunk_rows):
             findings += chunk.findings
+            seen += [chunk.fingerprint] if chunk.fingerprint else []
             table = _as_text(chunk.frame)
             _check_columns(table, source)
             _note_part(parts, table, chunk)
@@ -215,6 +218,9 @@ def read_raw(
                 keys = maker.unique(_place(lost), lost, np.ones(lost.num_rows, bool))
                 bad.write(_keyed(lost, keys, pa.nulls(lost.num_rows, pa.string()), source).select(_UNREADABLE))
             progress.advance(table.num_rows)
+        if (seen or reader.fingerprint(source)) != prints:  # it would pass for what the source was before
+            told = f"source '{source.name}' changed while it was read"
+            raise Retryable(told, where=prints[0].path, hint="run it again when nothing writes to the source")
     stage = RawStage(
         entity=entity,
         source=source.name,

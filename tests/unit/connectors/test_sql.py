@@ -83,6 +83,18 @@ def test_a_fingerprint_follows_the_answer_not_its_order(connector) -> None:
     assert len(hashes) == 3
 
 
+def test_what_was_read_has_the_fingerprint_of_its_rows(connector, tmp_path) -> None:
+    before = connector.fingerprint(spec())
+    assert [chunk.fingerprint for chunk in connector.read(spec(), chunk_rows=2)] == [None, *before]
+    reading = connector.read(spec(), chunk_rows=1)
+    with sqlite3.connect(tmp_path / "old.db") as other:
+        other.execute("DELETE FROM customer WHERE id = 2")
+    other.close()
+    [*_, last] = reading
+    assert last.fingerprint not in (None, *before)
+    assert [last.fingerprint] == connector.fingerprint(spec())
+
+
 def test_no_rows_are_said(connector) -> None:
     [chunk] = connector.read(spec("SELECT id FROM customer WHERE id > 9"), chunk_rows=10)
     assert list(chunk.frame.columns) == ["id", "_file", "_sheet", "_line"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rollout.errors import ConfigError
+from rollout.connectors.files import FilesConnector
+from rollout.errors import ConfigError, Retryable
 from rollout.phases.stages import StageStore, code_version, digest
 from rollout.project.loader import load_project
 
@@ -25,6 +28,28 @@ def test_repeated_and_blank_keys_are_made_distinct_and_told(small):
         ("source.key_repeated", 2, "legacy/east.csv:3"),
         ("source.key_blank", 1, "legacy/east.csv:6"),
     ]
+
+
+@pytest.mark.parametrize("tells", [False, True])
+def test_rows_that_change_while_they_are_read_never_pass_for_those_before(small, monkeypatch, tells):
+    """A table is emptied and filled again between the fingerprint and the rows: later it looks as it did before."""
+    whole = ("A|x||", "B|y||")
+    small.accounts(*whole)
+
+    def read(reader, source, *, chunk_rows):
+        small.accounts(whole[0])
+        for chunk in original(reader, source, chunk_rows=chunk_rows):
+            yield replace(chunk, fingerprint=reader.fingerprint(source)[0] if tells else None)
+        if tells:
+            small.accounts(*whole)
+
+    original = FilesConnector.read
+    with monkeypatch.context() as patched:
+        patched.setattr(FilesConnector, "read", read)
+        with pytest.raises(Retryable, match="source 'east' changed while it was read"):
+            small.read("account", 0)
+    small.accounts(*whole)
+    assert keys(small, small.read("account", 0)) == ["east:A", "east:B"]
 
 
 def test_keys_stay_distinct_across_chunks_and_files(small):
