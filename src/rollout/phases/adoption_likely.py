@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from rollout.journal.match_models import JournalModels
 from rollout.journal.pair_decisions import in_target
 from rollout.match.layout import Layout
-from rollout.match.model import ModelStore, TrainedModel, settings_digest
+from rollout.match.model import MemoryModels, ModelStore, TrainedModel, settings_digest
 from rollout.match.parquet import open_parquet
 from rollout.match.review import MODEL
 from rollout.match.spec import MatchModel
@@ -73,16 +73,20 @@ class LikelyFinder:
         self._add(ids, {name: cleansed[name] for name in self.fields})
 
     def find(self) -> list[Likely]:
-        """The pairs across both sides from ``review_above`` on; none where no model was trained."""
+        """The pairs across both sides from ``review_above`` on.
+
+        Where matching had too little to learn from, and so kept no model, these rows are weighed by one of their own.
+        """
         self._writer.close()
+        if self._rows == self._ours:
+            return []
         kept = JournalModels(self._context.journal, self._entity)
         trained = kept.load(settings_digest(Layout(self._model, self._entity)))
-        if trained is None or self._rows == self._ours:
-            return []
+        store = MemoryModels() if trained is None else _Given(trained)
         with engine(self._context.project.workspace.stages) as connection:
             fields = {name: name for name in self.fields}
             found = weigh_pairs(
-                connection, self._path, fields=fields, model=self._model, store=_Given(trained), where=self._entity
+                connection, self._path, fields=fields, model=self._model, store=store, where=self._entity
             ).table
         left, right = found["left"].to_numpy(), found["right"].to_numpy()
         across = found.filter(pa.array((left < self._ours) & (right >= self._ours)))

@@ -17,6 +17,7 @@ from rollout.assess.dormancy import Trace, is_dormant, last_seen
 from rollout.cleanse.reasons import REASONS
 from rollout.errors import Fatal
 from rollout.match.parquet import quoted, scan, write_parquet
+from rollout.model.entity import FieldType
 from rollout.model.finding import Finding, Level
 from rollout.phases.cleansed import DormantRecords, EntityCleansing
 from rollout.phases.cleansing import parent_query
@@ -25,7 +26,7 @@ from rollout.phases.references import golden_column
 from rollout.phases.stages import StageStore, code_version, digest, engine
 from rollout.phases.waves import text
 from rollout.project.spec import ProjectSpec
-from rollout.project.spec_data import DormantSpec
+from rollout.project.spec_data import Activity, DormantSpec
 
 EVERY = "*"
 CHOICES = ("keep", "frozen", "pool", "leave_out")
@@ -178,14 +179,13 @@ class _Settling:
         golden, as_of = scan(self.store.root / self.done[name].golden_file), self.as_of[name]
         seen = last_seen(f"SELECT _golden_key AS record FROM {golden}", self._traces(name, rule), until=as_of)  # noqa: S608
         choices = dict(self.decided.get(name, ()))
-        own = ", ".join(f"({text(key)}, {text(choice)})" for key, choice in choices.items() if key != EVERY)
-        own = f"(VALUES {own})" if own else "(SELECT NULL::VARCHAR, NULL::VARCHAR WHERE false)"
         others = text(choices[EVERY]) if EVERY in choices else "NULL::VARCHAR"
         path = self.store.path(name, "dormant", self.key)
         query = (
             "SELECT s.record AS _golden_key, s.last_on, s.last_kind,"  # noqa: S608
-            f" coalesce(c.choice, {others}) AS choice FROM ({seen}) AS s"
-            f" LEFT JOIN {own} AS c(key, choice) ON c.key = s.record WHERE {is_dormant(rule.after_years, as_of)}"
+            f" CASE WHEN c.key IS NULL THEN {others} ELSE c.choice END AS choice FROM ({seen}) AS s"
+            f" LEFT JOIN ({self._chosen(name, choices)}) AS c ON c.key = s.record"
+            f" WHERE {is_dormant(rule.after_years, as_of)}"
             " ORDER BY s.last_on, s.record"
         )
         write_parquet(connection, query, path)
@@ -201,31 +201,59 @@ class _Settling:
             file=self.store.relative(path),
         )
 
+    def _chosen(self, name: str, choices: Mapping[str, str]) -> str:
+        """SQL of the choices that name a record: `key`, `choice`.
+
+        A record that was merged since, or that goes by another of its rows now, takes what was chosen for it along;
+        where that differs between the rows of one record, and none was chosen for itself, it is undecided.
+        """
+        told = ", ".join(f"({text(key)}, {text(choice)})" for key, choice in choices.items() if key != EVERY)
+        if not told:
+            return "SELECT NULL::VARCHAR AS key, NULL::VARCHAR AS choice WHERE false"
+        merges = scan(self.store.root / self.done[name].merges_file)
+        return (
+            "SELECT coalesce(m.golden_key, d.key) AS key, coalesce(min(d.choice) FILTER (m.golden_key IS NULL),"  # noqa: S608
+            " CASE WHEN count(DISTINCT d.choice) = 1 THEN min(d.choice) END) AS choice"
+            f" FROM (VALUES {told}) AS d(key, choice) LEFT JOIN {merges} AS m ON m.source_key = d.key GROUP BY 1"
+        )
+
     def _traces(self, name: str, rule: DormantSpec) -> list[Trace]:
         """Signs of life: of all rows that count, merged ones and such as wait in quarantine, too."""
-        own, root = self.done[name], self.store.root
+        own = self.done[name]
+        clean, merges = (scan(self.store.root / file) for file in (own.clean_file, own.merges_file))
         traces = [
             Trace(
                 date_field,
-                f"SELECT _golden_key AS record, {quoted(date_field)} AS moment"  # noqa: S608
-                f" FROM {scan(root / own.golden_file)}",
+                f"SELECT coalesce(m.golden_key, c._source_key) AS record, {self._day(name, date_field, 'c')} AS moment"  # noqa: S608
+                f" FROM {clean} AS c LEFT JOIN {merges} AS m ON m.source_key = c._source_key",
             )
             for date_field in rule.dates
         ]
-        for activity in rule.activity:
-            other = self.done[activity.entity]
-            resolved = golden_column(activity.reference)
-            in_clean = resolved in pq.read_schema(root / other.clean_file).names
-            file, column = (other.clean_file, resolved) if in_clean else (other.golden_file, activity.reference)
-            resolved_rows = (
-                f"SELECT {quoted(column)} AS record, {quoted(activity.date)} AS moment FROM {scan(root / file)}"  # noqa: S608
+        return traces + [Trace(activity.entity, self._done_for(name, activity)) for activity in rule.activity]
+
+    def _done_for(self, name: str, activity: Activity) -> str:
+        """SQL of what happened with records: `record`, `moment`."""
+        other, root = self.done[activity.entity], self.store.root
+        parents = parent_query(root, self.done[name], self.raws[name])
+        day, resolved = self._day(activity.entity, activity.date, "a"), golden_column(activity.reference)
+        is_resolved = resolved in pq.read_schema(root / other.clean_file).names
+
+        def by_row_key(file: str) -> str:
+            return (
+                f"SELECT p.golden AS record, {day} AS moment FROM {scan(root / file)} AS a"  # noqa: S608
+                f" JOIN ({parents}) AS p ON p.key = a.{quoted(activity.reference)}"
             )
-            waiting = (
-                f"SELECT p.golden, h.{quoted(activity.date)} FROM {scan(root / other.held_file)} AS h"  # noqa: S608
-                f" JOIN ({parent_query(root, own, self.raws[name])}) AS p ON p.key = h.{quoted(activity.reference)}"
-            )
-            traces.append(Trace(activity.entity, f"{resolved_rows} UNION ALL {waiting}"))
-        return traces
+
+        clean = f"SELECT a.{quoted(resolved)} AS record, {day} AS moment FROM {scan(root / other.clean_file)} AS a"  # noqa: S608
+        return f"{clean if is_resolved else by_row_key(other.clean_file)} UNION ALL {by_row_key(other.held_file)}"
+
+    def _day(self, entity: str, field: str, row: str) -> str:
+        """SQL of the day in a date field; that of an instant is the project's own, whatever day it is elsewhere."""
+        value = f"{row}.{quoted(field)}"
+        if self.spec.entities[entity].fields[field].type is not FieldType.DATETIME:
+            return value
+        zone = text(self.spec.project.time_zone)
+        return f"strftime(timezone({zone}, try_cast({value} AS TIMESTAMPTZ)), '%Y-%m-%d')"
 
     def _left_out(self, name: str, lost: Mapping[str, str]) -> str:
         """SQL of the golden records that go: `key`, `reason_code`."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import rollout
 from rollout.connectors.base import Connector
+from rollout.journal import pair_decisions
 from rollout.journal.crypto import canonical_json
 from rollout.phases.context import PhaseContext
 from rollout.phases.said import said
@@ -33,9 +34,25 @@ def rules_digest(context: PhaseContext, entity: str) -> str:
 
 
 def plan_inputs(context: PhaseContext, target_name: str, target: Connector, wave: str) -> dict[str, Any]:
-    """Everything a plan rests on: that, which target it is and its schema, and the version that made it."""
+    """Everything a plan rests on: that, which target it is and its schema, and the version that made it.
+
+    And what people said of records that the target held before: a plan adopts them, or does not, by their word.
+    """
     order = context.project.spec.load_order
-    return {**source_inputs(context), **target_inputs(context, target_name, target, wave, order)}
+    return {
+        **source_inputs(context),
+        **target_inputs(context, target_name, target, wave, order),
+        "adoptions": {name: _adoptions_digest(context, target_name, name) for name in order},
+    }
+
+
+def _adoptions_digest(context: PhaseContext, target_name: str, entity: str) -> str:
+    """A hash of what people said of pairs with records of the target."""
+    journal = context.journal
+    with journal.transaction() as connection:
+        newest = pair_decisions.newest(connection, journal.project_id, entity)
+    told = sorted(pair_decisions.about_target(newest, target_name))
+    return hashlib.sha256(canonical_json(told)).hexdigest()
 
 
 def target_inputs(
@@ -82,6 +99,12 @@ def drifted(planned: dict[str, Any], now: dict[str, Any]) -> list[str]:
         f"mapping or rules of '{entity}'"
         for entity in sorted({*planned["rules"], *now["rules"]})
         if planned["rules"].get(entity) != now["rules"].get(entity)
+    ]
+    adopted, adopting = planned.get("adoptions", {}), now.get("adoptions", {})
+    changes += [
+        f"which records of '{entity}' people call the same as ones that the target held before"
+        for entity in sorted({*adopted} & {*adopting})
+        if adopted[entity] != adopting[entity]
     ]
     if planned["target"] != now["target"]:
         changes.append(f"what target '{planned['target']['name']}' stands for (its system or address)")

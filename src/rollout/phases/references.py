@@ -52,7 +52,10 @@ class Resolver:
         )
 
     def write_resolved(self, mapped: Path, clean: Path, columns: Sequence[str]) -> None:
-        """Write the rows whose references all lead somewhere (or are dropped): columns, references, golden keys."""
+        """Write the rows whose references all lead somewhere (or are dropped): columns, references, golden keys.
+
+        In their order: what a match model learns from is a sample by the place of rows, the same one every time.
+        """
         plain = ", ".join(f"c.{quoted(name)}" for name in columns)
         chosen = ", ".join(
             f"CASE WHEN p{number}.held = 0 THEN c.{quoted(field)} END AS {quoted(field)}, "
@@ -61,7 +64,7 @@ class Resolver:
         )
         fine = " AND ".join(f"({case}) IS NULL" for case in self._why.values())
         query = f"SELECT {plain}, {chosen} FROM {scan(mapped)} AS c {self._join} WHERE {fine}"  # noqa: S608
-        write_parquet(self.connection, query, clean)
+        write_parquet(self.connection, f"{query} ORDER BY c.file_row_number", clean)
 
     def held_back(self, mapped: Path, field: str) -> Any:
         """Quarantine rows of a reference field that leads nowhere."""

@@ -133,7 +133,8 @@ def refuse_other_sources(context: PhaseContext, base: PlanRecord) -> None:
     """Raises DriftError where a retry would send other rows than the load left over."""
     target_name, _, target = context.target("plan")
     now = plan_inputs(context, target_name, target, base.wave)
-    changes = drifted({**base.inputs, "target_schema": now["target_schema"]}, now)
+    # What people said since of records that the target held before is what a retry is for.
+    changes = drifted({**base.inputs, **{name: now[name] for name in ("target_schema", "adoptions")}}, now)
     if changes:
         raise DriftError(
             f"changed since plan {base.plan_id} was loaded: {'; '.join(changes)}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rollout.errors import DriftError
 from rollout.journal import pair_decisions
 from rollout.journal.match_models import JournalModels
 from rollout.match.weigh import weigh_pairs
@@ -77,3 +78,18 @@ def test_a_likely_record_waits_for_a_person_who_says_whether_it_is_ours(bench):
     decide(bench, "s:0", entered, "different")
     plan = bench.plan().entities["account"]
     assert (plan.adopt, plan.create, plan.conflicts) == (0, len(ours), {})
+
+
+def test_a_word_about_a_record_of_the_target_refuses_the_plan_that_was_made_before_it(make_bench):
+    bench = make_bench()
+    entered = bench.crm.add("account", {"name": "恒远机械", "phone": "+862161000000", "note": "typed"}, user="sales")
+    with_rules(bench, account={"keys": [{"name": "phone", "fields": ["phone"]}]}, contact={})
+    bench.golden({"s:0": {"name": "恒远", "phone": "+862161000000", "note": "ours"}})
+    plan = bench.plan()
+    assert plan.entities["account"].adopt == 1
+    bench.approve()
+    decide(bench, "s:0", entered, "different")
+    with pytest.raises(DriftError, match="'account' people call the same"):
+        bench.load()
+    plan = bench.plan()
+    assert (plan.entities["account"].adopt, plan.entities["account"].create) == (0, 1)

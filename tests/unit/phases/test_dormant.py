@@ -117,3 +117,42 @@ def test_a_rule_that_cannot_hold_is_told_with_its_line(silent, old, new, told):
     silent.replace("rollout.yaml", old, new)
     found = [finding for finding in check_project(silent.root / "rollout.yaml", environ={}) if finding.level == "error"]
     assert any(told in finding.message and "rollout.yaml:" in finding.where for finding in found)
+
+
+def dormant(small, done):
+    rows = pq.read_table(small.store.root / done["account"].dormant.file).to_pylist()
+    return {row["_golden_key"]: row["choice"] for row in rows}
+
+
+def test_a_choice_goes_along_when_a_record_goes_by_another_of_its_rows(silent):
+    keep = (("*", "leave_out"), ("east:E4", "keep"))
+    assert dormant(silent, cleanse(silent, *keep))["east:E4"] == "keep"
+    code = "91110000600037341L"
+    silent.accounts("E1|甲||东", "E2|乙||东", "E3|丙||东", f"E4|丁|{code}|", f"E5|丁二|{code}|东")
+    after = cleanse(silent, *keep)
+    assert dormant(silent, after) == {"east:E3": "leave_out", "east:E5": "keep"}
+    assert "east:E5" in golden(silent, after)
+    both = cleanse(silent, *keep, ("east:E5", "pool"))
+    assert dormant(silent, both)["east:E5"] == "pool"
+
+
+def dated(silent, kind, *days):
+    silent.replace(
+        "rollout.yaml", "      uscc: {type: uscc}\n", f"      uscc: {{type: uscc}}\n      seen: {{type: {kind}}}\n"
+    )
+    silent.replace("rollout.yaml", "    after_years: 3\n", "    after_years: 3\n    dates: [seen]\n")
+    silent.replace("mappings/account.yaml", "source: 代码}\n", "source: 代码}\n  - {target: seen, source: 更新}\n")
+    code = "91110000600037341L"
+    rows = zip(("E1|甲||东", "E2|乙||东", "E3|丙||东", f"E4|丁|{code}|东", f"E5|丁二|{code}|"), days, strict=True)
+    silent.write("east.csv", "编号|名称|代码|区域|更新", *(f"{row}|{day}" for row, day in rows))
+
+
+def test_a_merged_row_that_was_touched_lately_is_a_sign_of_life(silent):
+    dated(silent, "date", "", "", "", "2019-01-01", "2026-01-01")
+    assert set(dormant(silent, cleanse(silent))) == {"east:E3"}
+
+
+def test_the_day_of_an_instant_is_the_project_s_own(silent):
+    """Cut-off 2023-07-01: half past midnight in Shanghai is the day before in UTC."""
+    dated(silent, "datetime", "", "", "2023-07-01 00:30:00", "2023-06-30 23:30:00", "")
+    assert set(dormant(silent, cleanse(silent))) == {"east:E4"}
