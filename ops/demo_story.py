@@ -98,7 +98,7 @@ class Story:
 
     def _first_try(self, wave: str) -> None:
         """With the owner list as it was at first: too many customers wait in quarantine, and the gate says so."""
-        self._say(f"with the owner list as it was at first (--env {FIRST_TRY}): one salesperson is not in it")
+        self._say(f"with the owner list as it was at first (--env {FIRST_TRY}): four people are not in it")
         self._here["environment"] = FIRST_TRY
         self._cleanse()
         self._load_wave(wave, ends="GateFailed-load")

@@ -11,17 +11,42 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
+import click
 import psutil
 import pytest
 import yaml
 
+from rollout.cleanse.spec import RowRule
 from rollout.cli.app import DEFECT, INTERRUPTED, USAGE, VERBS
+from rollout.mapping.spec import MappingRule, SourceSpec
+from rollout.match.spec import Guards, MatchKey, MatchModel, MatchSpec
 from rollout.model.outcome import Bucket
+from rollout.project.spec import VerifySample
+from rollout.project.spec_data import Activity, DormantSpec, HandoutSection, NumberSpec, OwnerMapSection, PeopleSample
 
 ROOT = Path(__file__).parents[2]
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
+GUIDES = [ROOT / "docs" / "data.md", ROOT / "docs" / "data.zh.md"]
+SETTINGS = (
+    SourceSpec,
+    MappingRule,
+    OwnerMapSection,
+    NumberSpec,
+    RowRule,
+    HandoutSection,
+    MatchKey,
+    MatchSpec,
+    MatchModel,
+    Guards,
+    DormantSpec,
+    Activity,
+    VerifySample,
+    PeopleSample,
+)
+"""What the guide to the data explains, field by field."""
 NOT_EXECUTED = {
     "make test": "it is what runs this file",
     ". .venv/bin/activate": "here the environment's PATH is set instead",
@@ -107,6 +132,29 @@ def test_links_lead_somewhere_and_nothing_is_told_of_the_machine_it_was_written_
     )
 
 
+def test_the_guides_carry_the_same_commands_and_each_is_one() -> None:
+    english, chinese = (commands(path.read_text(encoding="utf-8")) for path in GUIDES)
+    assert english == chinese
+    for command in english:
+        _, verb, *words = command.split()
+        found = import_module(f"rollout.cli.{verb.replace('-', '_')}").command
+        if isinstance(found, click.Group):
+            found = found.commands[words[0]]
+        known = {name for parameter in found.params for name in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, command
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
+def test_the_guides_explain_every_setting_and_their_links_lead_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    told = {word for quoted in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"\w+", quoted)}
+    assert {
+        f"{model.__name__}.{name}" for model in SETTINGS for name in model.model_fields if name not in told
+    } == set()
+    links = re.findall(r"\]\(([^)#]+)\)", text)
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
 @pytest.fixture
 def shell(tmp_path: Path, make_rollout) -> Callable[[str], str]:
     """Runs README commands one after another, as a shell in a checkout does: `demo` and `.venv` are at hand."""
@@ -141,9 +189,9 @@ def shell(tmp_path: Path, make_rollout) -> Callable[[str], str]:
 
 @pytest.mark.attack
 def test_the_demos_commands(shell) -> None:
-    for phase in ("cleanse", "people add first"):
-        shell(OF_THE_DEMO + phase)
     signed = " --by first --reason agreed"
+    for phase in ("cleanse", "people add first", "dormant decide --all frozen" + signed, "cleanse"):
+        shell(OF_THE_DEMO + phase)
     for wave, after in (("pilot", "decide pilot --go --override" + signed), ("rest", "status")):
         for phase in (f"plan --wave {wave}", "approve" + signed, "load", after):
             shell(OF_THE_DEMO + phase)
@@ -151,7 +199,9 @@ def test_the_demos_commands(shell) -> None:
     assert "Where the rollout is" in said["status"]
     answer = json.loads(said["load --json"])
     assert (answer["state"], answer["accounted"]) == ("already_applied", True)
-    assert {name: line["source"] for name, line in answer["entities"].items()} == {"account": 155, "contact": 242}
+    sources = {name: line["source"] for name, line in answer["entities"].items()}
+    assert (sources["account"], sources["contact"], len(sources)) == (233, 288, 10)
+    assert "3 pairs wait for people" in said["review list"]
     undone = json.loads(said["undo --json"])
     loaded = sum(line["unchanged"] for line in answer["entities"].values())
     assert (undone["state"], undone["deleted"], undone["kept"], undone["conflicts"]) == ("applied", loaded, 0, 0)
@@ -202,9 +252,13 @@ def make(folder: Path, command: str, timeout_s: float) -> str:
 
 
 def figures(said: str, name: str) -> list[list[int]]:
-    """One line of each of the demo's conservation tables, in the order of the loads."""
-    lines = re.findall(rf"│ +{name} +│(.*)│", said)
-    return [[int(cell.replace(",", "")) for cell in line.split("│")] for line in lines]
+    """A bucket of each of the demo's conservation tables, entity by entity, in the order of the loads."""
+    found = []
+    for head, body in re.findall(r"Where every source row is *\n┏.*\n┃(.*)┃\n┡.*\n((?:│.*│\n)+)", said):
+        names = [cell.strip() for cell in head.split("┃")]
+        rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in body.splitlines()]
+        found.append([int(row[names.index(name)].replace(",", "")) if name in names else 0 for row in rows])
+    return found
 
 
 def left_by(folder: Path) -> list[psutil.Process]:
@@ -222,7 +276,7 @@ def test_the_platform_on_a_fresh_clone(clone: Path) -> None:
     first = make(clone, "make demo", INSTALL_S)
     assert "Next: nothing; the CRM is live." in first, first
     assert "GateFailed-load" not in first
-    assert "coverage 0.931818 (needs >= 0.95)" in first, "the gate that blocks"
+    assert "coverage 0.846154 (needs >= 0.95)" in first, "the gate that blocks"
     assert json.loads(make(clone, OF_THE_DEMO + "load --json", COMMAND_S))["accounted"] is True
     integrate, loadtest, month = (json.loads(make(clone, command, COMMAND_S)) for command in MEASURED)
     assert (integrate["verdict"], loadtest["verdict"]) == ("PASS", "PASS")
@@ -232,7 +286,7 @@ def test_the_platform_on_a_fresh_clone(clone: Path) -> None:
     again = make(clone, "make demo", DEMO_S)
     tried, pilot, rest = figures(first, "created")
     assert figures(again, "unchanged") == [[a + b for a, b in zip(tried, pilot, strict=True)], rest]
-    assert figures(again, "created") == figures(again, "updated") == [[0, 0], [0, 0]]
+    assert figures(again, "created") == figures(again, "updated") == [[0] * len(rest)] * 2
 
     output = clone.parent / "ui.txt"
     with output.open("wb") as stream:

@@ -77,11 +77,12 @@ def test_workbooks_go_out_masked_and_come_back_signed(company, artifacts, run_as
     taken = take_in(
         TakeInOptions(**{**form, "kind": "quarantine", "files": files}, code=company.code), return_state=True
     )
-    assert taken.is_completed(), taken.message
-    assert taken.name == ("StillWrong" if taken.result().trouble else "TakenIn")
-    assert not taken.message.startswith("0 rows recorded")
+    assert (taken.name, taken.result().trouble) == ("TakenIn", [])
+    repaired = int(taken.message.partition(" rows recorded")[0])
+    assert repaired > 0
 
     state = take_in(TakeInOptions(**{**form, "kind": "mapping"}, code=company.code), return_state=True)
     assert (state.name, state.is_failed()) == ("ConfigError", True)  # that is the dormant records' workbook
-    done = rollout(RolloutOptions(**company.options), return_state=True)
-    assert done.name == "AwaitingApproval", done.message
+    waiting = rollout(RolloutOptions(**company.options), return_state=True)  # cleanses anew: the repaired are old, too
+    assert waiting.name == "AwaitingDecision"
+    assert f"dormant records are undecided: {repaired} of 'account'" in waiting.message
