@@ -85,6 +85,14 @@ def record_return(
     return changed.rowcount == 1
 
 
+def is_known(connection: Connection, project_id: str, handout_id: str, *, kind: str) -> bool:
+    """Whether a workbook of this kind went out of this journal: another database of the project has others."""
+    query = select(handout.c.handout_id).where(
+        handout.c.project_id == project_id, handout.c.handout_id == handout_id, handout.c.kind == kind
+    )
+    return connection.execute(query).first() is not None
+
+
 def handed_out(connection: Connection, project_id: str, *, kind: str | None = None) -> list[Handout]:
     """Every workbook that went out, the newest last."""
     columns = [handout.c[name] for name in Handout._fields]

@@ -108,11 +108,16 @@ def export_dormant(context: PhaseContext, file: Path, *, language: Language | No
             file=str(file),
             sha256=digest,
             unmasked=False,
-            exported_by="-",
+            exported_by=people.os_user(),
             exported_at=context.clock(),
         )
         audit_trail.append(
-            connection, journal.project_id, "-", "dormant.exported", handout_id, {"rows": len(lines), "sha256": digest}
+            connection,
+            journal.project_id,
+            people.os_user(),
+            "dormant.exported",
+            handout_id,
+            {"rows": len(lines), "sha256": digest},
         )
     return list_dormant(context).model_copy(update={"file": str(file)})
 
@@ -227,6 +232,11 @@ def _take_in(
         raise ConfigError(
             f"this workbook is of project '{info.get('project', '?')}'", where=path.name, hint="bring it in there"
         )
+    journal = latest.context.journal
+    with journal.transaction() as transaction:
+        is_known = handouts.is_known(transaction, journal.project_id, info.get("handout", ""), kind=KIND)
+    if not is_known:
+        raise ConfigError("nobody handed out this workbook", where=path.name, hint="run `rollout dormant export` again")
     known = {}
     with engine(latest.root) as connection:
         for name, found in _dormant(latest).items():

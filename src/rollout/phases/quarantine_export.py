@@ -23,11 +23,11 @@ from rollout.project.spec import Language
 from rollout.report.files import write_list
 from rollout.report.messages import messages
 from rollout.report.quarantine_workbook import PREFIX, ProblemLine, problem_cells, write_quarantine
+from rollout.report.workbook_cells import file_names
 
 KIND = "quarantine"
 _RULE = re.compile(r"\(([^()]*)\)$")
 _LISTED = ("key", "place", "title", "field", "value", "reason_code", "reason", "hint")
-_UNSAFE = re.compile(r"[^\w.\-]+")
 
 By = Literal["owner", "region"]
 
@@ -107,11 +107,14 @@ def export_quarantine(
         by,
         due_on,
         language or spec.project.languages[0],
-        person or "-",
+        person or people.os_user(),
         password,
         context.journal.ledger_sealer(),
     )
-    books = tuple(desk.write(recipient, rows) for recipient, rows in sorted(by_recipient.items()))
+    names = file_names(sorted(desk.shown(recipient) for recipient in by_recipient))
+    books = tuple(
+        desk.write(recipient, rows, names[desk.shown(recipient)]) for recipient, rows in sorted(by_recipient.items())
+    )
     return QuarantineExport(
         by=by,
         unmasked=unmasked,
@@ -159,12 +162,16 @@ class _Desk:
     password: str | None
     sealer: Sealer
 
-    def write(self, recipient: str, rows: Sequence[HeldRow]) -> ExportedBook:
+    def shown(self, recipient: str) -> str:
+        """What people call a recipient."""
+        return recipient or messages(self.language)(f"{PREFIX}.unassigned")
+
+    def write(self, recipient: str, rows: Sequence[HeldRow], name: str) -> ExportedBook:
         """Write one recipient's workbook, and record that it went out."""
         spec, journal = self.context.project.spec, self.context.journal
         t = messages(self.language)
-        handout_id, shown = handouts.new_id(), recipient or t(f"{PREFIX}.unassigned")
-        path = self.folder / f"{t(f'{PREFIX}.file')}_{_UNSAFE.sub('_', shown)}.xlsx"
+        handout_id, shown = handouts.new_id(), self.shown(recipient)
+        path = self.folder / f"{t(f'{PREFIX}.file')}_{name}.xlsx"
         lines = list(problem_lines(rows, self.sealer))
         info = {
             "project": spec.project.id,

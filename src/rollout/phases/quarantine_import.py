@@ -119,8 +119,8 @@ def _read(context: PhaseContext, path: Path, password: str | None) -> tuple[Path
             f"this workbook is of project '{info.get('project', '?')}'", where=path.name, hint="bring it in there"
         )
     with journal.transaction() as connection:
-        known = {found.handout_id for found in handouts.handed_out(connection, journal.project_id, kind=KIND)}
-    if info.get("handout") not in known:
+        is_known = handouts.is_known(connection, journal.project_id, info.get("handout", ""), kind=KIND)
+    if not is_known:
         raise ConfigError("nobody handed out this workbook", where=path.name, hint="export the quarantine again")
     return path, info["handout"], answers
 

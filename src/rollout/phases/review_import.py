@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from rollout.journal.apart import merged_rows
 from rollout.journal.pair_decisions import PairDecision, decision
 from rollout.model.base import Frozen
 from rollout.phases.context import PhaseContext
-from rollout.phases.review import OPEN, Pair, ReviewQueue
+from rollout.phases.review import KIND, OPEN, Pair, ReviewQueue
 from rollout.report.review_workbook import ReviewAnswer, read_review
 
 SAME, DIFFERENT = "same", "different"
@@ -53,6 +53,8 @@ class _Returned:
     """Each with the remark beside it."""
     gone: int
     unanswered: int
+    lines: Mapping[tuple[str, str], int]
+    """By the two keys of a decision the line of the sheet."""
 
 
 def import_review(
@@ -85,6 +87,7 @@ def import_review(
     problems: list[ReviewProblem] = []
     opening = password or context.project.spec.handouts.password
     returned = [_returned(context, path, opening, person, problems) for path in paths]
+    problems += _contradictions(paths, returned)
     if problems:
         return ReviewImport(problems=tuple(problems))
     for item in returned:
@@ -119,7 +122,7 @@ def decide_pair(
     asked = {pair.ends: pair for pair in queue.pairs(merged=True)}
     if problem := _Checker(context, queue, person).problem(made, asked.get((made.left_key, made.right_key))):
         raise (ApprovalError if problem.forbidden else ConfigError)(problem.message, where=entity, hint=problem.hint)
-    _record(context, _Returned(entity, None, [(made, "")], 0, 0), person=person, reason=reason)
+    _record(context, _Returned(entity, None, [(made, "")], 0, 0, {}), person=person, reason=reason)
     return ReviewImport(same=int(verdict == SAME), different=int(verdict == DIFFERENT))
 
 
@@ -191,10 +194,16 @@ def _returned(
             where=path.name,
             hint="bring it in where it was exported; its last sheet says what it is of",
         )
+    journal = context.journal
+    with journal.transaction() as connection:
+        is_known = handouts.is_known(connection, journal.project_id, book.info.get("handout", ""), kind=KIND)
+    if not is_known:
+        raise ConfigError("nobody handed out this workbook", where=path.name, hint="run `rollout review export` again")
     queue = ReviewQueue(context, book.info.get("entity", ""))
     asked = {pair.ends: pair for pair in queue.pairs(merged=True)}
     checker = _Checker(context, queue, person)
     found: dict[tuple[str, str], tuple[PairDecision, str]] = {}
+    places: dict[tuple[str, str], int] = {}
     gone = unanswered = 0
     for answer in answers:
         ends = (min(answer.left_key, answer.right_key), max(answer.left_key, answer.right_key))
@@ -205,11 +214,29 @@ def _returned(
         elif problem is None and ends not in asked and ends not in queue.decided:
             gone += 1
         elif problem is None and (problem := checker.problem(made, asked.get(ends))) is None:
-            found[ends] = (made, answer.note)
+            found[ends], places[ends] = (made, answer.note), answer.line
         if problem is not None:
             told = {"pair": f"{answer.left_key} – {answer.right_key}", "message": problem.message, "hint": problem.hint}
             problems.append(ReviewProblem(file=path.name, line=answer.line, **told))
-    return _Returned(queue.entity, book.info.get("handout"), list(found.values()), gone, unanswered)
+    return _Returned(queue.entity, book.info.get("handout"), list(found.values()), gone, unanswered, places)
+
+
+def _contradictions(paths: Sequence[Path], returned: Sequence[_Returned]) -> list[ReviewProblem]:
+    """Pairs that two of the workbooks decide otherwise: which of them is newer nobody knows."""
+    said: dict[tuple[str, str, str], tuple[str, str]] = {}
+    found = []
+    for path, item in zip(paths, returned, strict=True):
+        for made, _ in item.decisions:
+            ends = (item.entity, made.left_key, made.right_key)
+            before, where = said.setdefault(ends, (made.verdict, path.name))
+            if before != made.verdict:
+                told = {
+                    "pair": f"{made.left_key} – {made.right_key}",
+                    "message": f"this pair is {before} in {where} and {made.verdict} here",
+                    "hint": "agree on one of them, and correct the other workbook",
+                }
+                found.append(ReviewProblem(file=path.name, line=item.lines[made.left_key, made.right_key], **told))
+    return found
 
 
 def _unreadable(answer: ReviewAnswer, before: tuple[PairDecision, str] | None) -> _Problem | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from rollout.phases.sample_rows import SampleRows
 from rollout.project.spec import Language
 from rollout.report.messages import messages
 from rollout.report.sample_workbook import SampleLine, write_sample
+from rollout.report.workbook_cells import file_names
 from rollout.verify.people import PeopleResult
 
 By = Literal["owner", "region", "all"]
@@ -158,9 +158,11 @@ def export_sample(
         make_folder(folder)
         now = context.clock()
         due_on = now.astimezone(ZoneInfo(spec.project.time_zone)).date() + timedelta(days=spec.handouts.due_days)
+        names = file_names(sorted(lines))
         files = tuple(
-            _hand_out(desk, folder, checker, lines[checker], due_on=due_on, password=password, language=shown_in)
-            for checker in sorted(lines)
+            _hand_out(desk, folder / name, checker, lines[checker], due_on=due_on, password=password, language=shown_in)
+            for checker, word in names.items()
+            for name in [f"sample-{desk.plan.wave}-{word}.xlsx"]
         )
         return SampleExport(
             target=desk.plan.target,
@@ -216,7 +218,7 @@ def _with_answer(context: PhaseContext, line: SampleLine, check: Check | None) -
 
 def _hand_out(
     desk: Desk,
-    folder: Path,
+    path: Path,
     checker: str,
     lines: Sequence[SampleLine],
     *,
@@ -226,7 +228,6 @@ def _hand_out(
 ) -> SampleFile:
     context, spec = desk.context, desk.context.project.spec
     handout_id, now = handouts.new_id(), context.clock()
-    path = folder / f"sample-{desk.plan.wave}-{_file_name(checker)}.xlsx"
     t = messages(language)
     sha256 = write_sample(
         path,
@@ -284,11 +285,6 @@ def _hand_out(
             {"checker": checker, "rows": len(lines), "sha256": sha256, "unmasked": password is not None},
         )
     return SampleFile(handout_id=handout_id, checker=checker, file=str(path), rows=len(lines))
-
-
-def _file_name(checker: str) -> str:
-    """A checker's name as a file may bear it."""
-    return re.sub(r"[^\w.@-]+", "_", checker).strip("._") or "checker"
 
 
 def sample_standing(context: PhaseContext, *, wave: str | None = None) -> SampleStanding:

@@ -33,6 +33,7 @@ from rollout.report.workbook_cells import (
     languages,
     load_safely,
     put_text,
+    refuse_lost_digits,
     refuse_without_result,
     text_of,
     write_private,
@@ -117,7 +118,12 @@ def write_book(
 
     Returns:
         SHA-256 (hex) of the file.
+
+    Raises:
+        ConfigError: It would not be read back under this name.
     """
+    if path.suffix.lower() != ".xlsx":
+        raise ConfigError("a workbook is a file with the ending .xlsx", where=str(path), hint="name it so")
     t = messages(language)
     book = Workbook()
     book.remove(cast("Worksheet", book.active))
@@ -168,6 +174,7 @@ def read_book(
         if formulas is not None:
             wanted = {column: places[column] for column in columns}
             refuse_without_result(sheet, formulas[sheet.title], wanted, shown=path.name)
+        refuse_lost_digits(sheet, {column: places[column] for column in columns}, shown=path.name)
         lines[name], titles[name] = list(_lines(sheet, places)), sheet.title
     return Book(_info(book), lines, titles)
 

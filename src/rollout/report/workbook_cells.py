@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +26,10 @@ from rollout.report.messages import Messages, messages
 
 MAX_CELL = 32_767
 """Characters that Excel keeps in a cell."""
+_MAX_NAME = 60
+"""Signs of a word that a file is named by; file systems take 255 bytes."""
+_DIGITS = 15
+"""Digits of a number that Excel keeps; it makes the others 0."""
 _ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#SPILL!", "#CALC!"})
 """What Excel shows where a formula has no result."""
 
@@ -79,6 +84,17 @@ def book_bytes(book: Workbook) -> bytes:
     return data.getvalue()
 
 
+def file_names(words: Iterable[str]) -> dict[str, str]:
+    """What files for people or regions are called, by them: distinct also where upper and lower case are the same."""
+    found: dict[str, str] = {}
+    for word in dict.fromkeys(words):
+        plain = re.sub(r"[^\w.@-]+", "_", word).strip("._")[:_MAX_NAME] or "_"
+        taken = {name.casefold() for name in found.values()}
+        names = (plain, *(f"{plain}-{at}" for at in range(2, len(taken) + 3)))
+        found[word] = next(name for name in names if name.casefold() not in taken)
+    return found
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Write a file in place of the one before, for its owner's eyes only; it appears only when it is whole.
 
@@ -113,7 +129,10 @@ def load_safely(path: Path, *, shown: str, again: str) -> tuple[Workbook, Workbo
     """
     if path.suffix.lower() not in (".xlsx", ".xlsm"):
         raise ConfigError("this is no .xlsx workbook", where=shown, hint=again)
-    require_safe(path, shown)
+    try:
+        require_safe(path, shown)
+    except ConfigError as error:
+        raise ConfigError(error.message, where=error.where, hint=again) from error
     try:
         book = load_workbook(path, data_only=True)
         return book, load_workbook(path) if _has_formulas(path) else None
@@ -145,6 +164,28 @@ def refuse_without_result(sheet: Worksheet, typed: Worksheet, places: Mapping[st
                     "a formula without a result",
                     where=f"{shown}: {sheet.title}!{cell.coordinate}",
                     hint="write the value itself, or open the workbook in Excel and save it again",
+                )
+
+
+def refuse_lost_digits(sheet: Worksheet, places: Mapping[str, int], *, shown: str) -> None:
+    """Refuse numbers that are longer than Excel keeps them: an identity number would come back as another one.
+
+    Args:
+        sheet: With values.
+        places: The columns that are read, from 0.
+        shown: What the file is called.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for row in sheet.iter_rows(min_row=2):
+        for place in places.values():
+            value = row[place].value if place < len(row) else None
+            if isinstance(value, int | float) and abs(value) >= 10**_DIGITS:
+                raise ConfigError(
+                    f"a number of more than {_DIGITS} digits, of which Excel keeps no more",
+                    where=f"{shown}: {sheet.title}!{row[place].coordinate}",
+                    hint="format the cell as text, and type the number again",
                 )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msoffcrypto
 import openpyxl
 import pytest
+import sqlalchemy as sa
 
 from rollout.errors import ApprovalError, ConfigError
 from rollout.journal import people
@@ -213,6 +214,41 @@ def test_answers_that_cannot_be_meant_are_refused(context, tmp_path, signed):
         "customers:3": ("refused", ("left out and repaired at once",)),
     }
     assert done.recorded == 0
+
+
+def test_recipients_whose_names_look_alike_as_files_get_a_workbook_each(context, tmp_path):
+    source = context.project.root / "legacy" / "customers.csv"
+    source.write_text(CUSTOMERS.replace("2,,,wang", "2,,,a/B\n5,,,A?b"), encoding="utf-8")
+    run_cleanse(context)
+    books = {book.recipient: Path(book.file) for book in export_quarantine(context, tmp_path / "out", by="owner").books}
+    assert {name: len(lines(path)) for name, path in books.items() if name} == {"a/B": 1, "A?b": 1, "li": 2}
+    assert books["a/B"].name.casefold() != books["A?b"].name.casefold()
+
+
+def test_a_workbook_of_another_kind_or_journal_is_nobodys(context, tmp_path, signed):
+    export_quarantine(context, tmp_path, by="owner")
+    with pytest.raises(ConfigError, match="nobody handed out"):
+        decide_dormant(context, files=[tmp_path / "待修正数据_li.xlsx"], **signed)
+    export_dormant(context, tmp_path / "d.xlsx")
+    with context.journal.transaction() as connection:
+        connection.execute(sa.text("DELETE FROM handout WHERE kind = 'dormant'"))
+    with pytest.raises(ConfigError, match="nobody handed out"):
+        decide_dormant(context, files=[tmp_path / "d.xlsx"], **signed)
+    with pytest.raises(ConfigError, match=r"\.xlsx"):
+        export_dormant(context, tmp_path / "d.txt")
+
+
+def test_a_number_that_excel_cut_off_is_no_answer(context, tmp_path, signed):
+    export_quarantine(context, tmp_path, by="owner")
+    path = tmp_path / "待修正数据_li.xlsx"
+    for value in (110101199001011000, 1.10101199001011e17):
+        fill(path, "正确值", **{"3_uscc": value})
+        with pytest.raises(ConfigError, match="of which Excel keeps no more") as refused:
+            import_quarantine(context, [path], **signed)
+        assert "!I" in refused.value.where
+    fill(path, "正确值", P1_mobile=13800138000.0)
+    fill(path, "正确值", **{"3_uscc": "91110000600037341L"})
+    assert import_quarantine(context, [path], **signed).outcomes == {"accepted": 2}
 
 
 def test_strange_books_change_nothing_and_secret_ones_need_a_name(context, tmp_path, signed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import openpyxl
@@ -118,7 +119,16 @@ def test_what_people_say_about_pairs_is_checked_signed_and_heeded(context, tmp_p
     assert "only a sales director" in refused.problems[0].message
     assert list_review(context).decided == 0, "one line cannot be taken, so none is"
 
-    done = import_review(context, [Path(file.file)], **signed(context, "王总监"))
+    boss = signed(context, "王总监")
+    other = shutil.copy(file.file, tmp_path / "other.xlsx")
+    fill(other, r4="相同")
+    torn = import_review(context, [Path(file.file), other], **boss)
+    assert [(problem.file, problem.pair) for problem in torn.problems] == [
+        ("other.xlsx", "customers:3 – customers:4"),
+    ]
+    assert list_review(context).decided == 0
+
+    done = import_review(context, [Path(file.file)], **boss)
     assert (done.same, done.different, done.problems) == (1, 1, ())
     assert list_review(context).decided == 1
     assert run_cleanse(context).accounted
