@@ -73,12 +73,15 @@ class MemoryModels:
 
 
 def settings_digest(layout: Layout) -> str:
-    """What a model is kept by: comparisons and their levels, not thresholds, which may be moved without training."""
+    """What a model is kept by: comparisons, their levels, and which training the project asks for.
+
+    Not thresholds, which may be moved without training.
+    """
     asked = {
         name: [placed.field, placed.pinyin, evidence.needs, [(level.sql, level.tf) for level in evidence.levels]]
         for name, (placed, evidence) in layout.evidence.items()
     }
-    text = json.dumps([MODEL_FORMAT, asked], ensure_ascii=False, sort_keys=True)
+    text = json.dumps([MODEL_FORMAT, layout.model.training, asked], ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -85,6 +85,13 @@ class MatchModel(Frozen):
         default=500, ge=2, description="Rows that share a blocking value; more are not compared by it, with a finding."
     )
 
+    training: int = Field(
+        default=1,
+        ge=1,
+        description="Raise it to train anew, once there are many more rows. The model that was trained first is kept "
+        "until then, so that the same rows weigh the same; a changed comparison trains anew as well.",
+    )
+
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.review_above > self.merge_above:

@@ -73,9 +73,10 @@ def teachable(rows: int, pairs: int) -> bool:
 def _teaching(connection: duckdb.DuckDBPyConnection, layout: Layout) -> Any:
     """Blocking rules to learn within: one a field, so that each comparison is learnt within another's blocks."""
     seen: set[str] = set()
+    compared = {placed.prefix for placed, _ in layout.evidence.values()}
     for rule in sorted(layout.rules, key=lambda rule: len(rule.columns)):
         prefixes = {column.partition("_")[0] for column in rule.columns}
-        if prefixes & seen:
+        if prefixes & seen or compared <= prefixes:  # the last: within it nothing is left to compare
             continue
         together = " AND ".join(f"l.{column} = r.{column}" for column in rule.columns)
         shared = connection.execute(
@@ -88,16 +89,22 @@ def _teaching(connection: duckdb.DuckDBPyConnection, layout: Layout) -> Any:
 
 
 def _maximise(made: Any, rule: Rule) -> None:
-    """One session of expectation maximisation; one that finds nothing to learn is passed over."""
+    """One session of expectation maximisation; one that finds nothing to learn is passed over.
+
+    Splink refuses a probability of 0 as a wrong value: rows of a block that are all alike teach nothing either. And a
+    session that fails leaves the model without the comparisons that it could not learn.
+    """
     from splink.internals.exceptions import EMTrainingException  # noqa: PLC0415 - comes with Splink
 
     sql = " and ".join(f"l.{column} = r.{column}" for column in rule.columns)
+    settings = made._settings_obj  # noqa: SLF001 - the linker was made here
+    before = settings.core_model_settings.copy()
     try:
         made.training.estimate_parameters_using_expectation_maximisation(
             sql, estimate_without_term_frequencies=True, max_pairs=_EM_PAIRS, record_sample_proportion=1.0
         )
-    except EMTrainingException:
-        return
+    except (EMTrainingException, ValueError):
+        settings.core_model_settings = before
 
 
 def _believed(

@@ -19,10 +19,14 @@ from rollout.match.linker import linker, weigh
 from rollout.match.model import ModelStore, TrainedModel, code_by_level, settings_digest
 from rollout.match.spec import MatchModel
 from rollout.match.training import teachable, train
-from rollout.model.finding import Finding
+from rollout.model.finding import Finding, Level
 
 RULE = "model"
 """What a pair's rule is called that no exact key brought together."""
+_CERTAIN = 54.0
+"""Bits from which on a probability is written as 1."""
+_OUTGROWN = 10
+"""Times as many rows as a model was trained on: it may well learn better now."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ def weigh_features(connection: duckdb.DuckDBPyConnection, layout: Layout, rows: 
             trained, findings = train(connection, layout, rows, common)
             if teachable(rows, compared):  # what a handful of rows could not teach, more of them may
                 store.save(digest, trained)
+        else:
+            findings = _outgrown(layout, trained, rows)
         with linker(connection, layout, trained, explain=True) as made:
             table = weigh(made, weight_above=review_weight(layout.model))
             pairs = connection.query(_pairs_query(layout, table)).to_arrow_table()
@@ -96,10 +102,28 @@ def weigh_features(connection: duckdb.DuckDBPyConnection, layout: Layout, rows: 
     return Pairs(pairs, compared, trained, (*findings, *too_large))
 
 
+def _outgrown(layout: Layout, trained: TrainedModel, rows: int) -> list[Finding]:
+    """A finding where a kept model learnt from a small part of what it weighs."""
+    if rows < _OUTGROWN * trained.rows:
+        return []
+    return [
+        Finding(
+            id="match.model_outgrown",
+            level=Level.INFO,
+            message=f"the match model learnt from {trained.rows:,} rows, and weighs {rows:,} now",
+            where=layout.where,
+            hint=f"set training: {layout.model.training + 1} in the model's section to train anew: pairs will weigh "
+            "otherwise then, so look at the review queue and the merges again before planning",
+            count=rows,
+            detail={"trained": trained.rows},
+        )
+    ]
+
+
 def review_weight(model: MatchModel) -> float:
-    """The match weight that `review_above` is: log2 of its odds."""
+    """The match weight that `review_above` is: log2 of its odds; of 1 the least that is not told from it."""
     probability = model.review_above
-    return math.log2(probability / (1 - probability)) if probability < 1 else math.inf
+    return math.log2(probability / (1 - probability)) if probability < 1 else _CERTAIN
 
 
 def _pairs_query(layout: Layout, table: str) -> str:

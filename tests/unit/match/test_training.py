@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import duckdb
 import numpy as np
 import pytest
+from splink import DuckDBAPI, Linker
+from splink.internals.exceptions import EMTrainingException
 
 from rollout.match.layout import Layout
-from rollout.match.model import LevelWeights
+from rollout.match.model import LevelWeights, assumed, splink_settings
 from rollout.match.spec import MatchModel
-from rollout.match.training import _believed, _prior, _without_matches
+from rollout.match.training import _believed, _maximise, _prior, _without_matches
 
 LAYOUT = Layout(MatchModel(comparisons={"phone": "phone", "name": "company_name"}), "account")
 
@@ -70,3 +73,23 @@ def test_the_prior_expects_as_many_matches_as_it_finds():
     weights = np.array([30.0] * 100 + [-10.0] * 900)
     prior = _prior(weights, rows=1_000, share=1.0)
     assert prior * 1_000 * 999 / 2 == pytest.approx(100, rel=0.05)
+
+
+@pytest.mark.parametrize("refusal", [EMTrainingException("no pairs"), ValueError("m_probability value 0.0")])
+def test_a_session_that_fails_leaves_every_comparison_in_the_model(monkeypatch, refusal):
+    """Splink takes what a session cannot learn out of the model, and puts it back only where the session ends well."""
+    columns = sorted({placed.column(part) for placed in LAYOUT.placed.values() for part in placed.kind.parts})
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE TABLE rows AS SELECT 1 AS row, {', '.join(f'NULL AS {name}' for name in columns)}")
+        api = DuckDBAPI(connection)
+        made = Linker(api.register("rows"), splink_settings(LAYOUT, assumed(LAYOUT, 10)), log_level=None)
+        whole = [comparison.output_column_name for comparison in made._settings_obj.core_model_settings.comparisons]
+
+        def fail(*_, **__):
+            made._settings_obj.core_model_settings.comparisons.pop()
+            raise refusal
+
+        monkeypatch.setattr(made.training, "estimate_parameters_using_expectation_maximisation", fail)
+        _maximise(made, LAYOUT.rules[0])
+        found = [comparison.output_column_name for comparison in made._settings_obj.core_model_settings.comparisons]
+    assert found == whole

@@ -139,6 +139,19 @@ def test_thresholds_move_without_training_and_comparisons_do_not():
     other = MatchModel(comparisons={"name": "text", "phone": "phone"})
     assert settings_digest(Layout(MODEL, "a")) == settings_digest(Layout(moved, "a"))
     assert settings_digest(Layout(MODEL, "a")) != settings_digest(Layout(other, "a"))
+    anew = MODEL.model_copy(update={"training": 2})
+    assert settings_digest(Layout(MODEL, "a")) != settings_digest(Layout(anew, "a"))
+
+
+def test_a_model_that_the_data_outgrew_is_told_and_trained_anew_where_the_project_says_so(tmp_path, learnt):
+    first, store = learnt
+    more = 10 * first.model.rows
+    rows = [(f"青岛{chr(0x4E00 + number)}{chr(0x5E00 + number)}机械", None, None) for number in range(more)]
+    grown = weighed(tmp_path, rows, store=store)
+    assert [(finding.id, finding.count) for finding in grown.findings] == [("match.model_outgrown", more)]
+    anew = weighed(tmp_path, many(), MODEL.model_copy(update={"training": 2}), store=store)
+    assert anew.findings == ()
+    assert store.load(settings_digest(Layout(MODEL.model_copy(update={"training": 2}), "account"))) == anew.model
 
 
 @pytest.mark.parametrize(
@@ -169,3 +182,13 @@ def test_without_pinyin_nothing_sounds_alike(tmp_path):
 def test_every_kind_says_what_it_makes():
     for kind in KINDS.values():
         assert set(kind.make(pa.array(["2024-01-02 abc 甲乙 12", None]))) == set(kind.parts)
+
+
+def test_a_rule_over_all_that_is_compared_teaches_nothing_and_brings_rows_together(tmp_path):
+    model = MatchModel(comparisons={"phone": "phone"}, blocking=(("phone",),), review_above=0.01)
+    assert weighed(tmp_path, COMPANIES * 40, model).compared > 0
+
+
+def test_only_what_is_certain_waits_for_a_person_where_the_project_says_so(tmp_path):
+    model = MODEL.model_copy(update={"merge_above": 1.0, "review_above": 1.0})
+    assert weighed(tmp_path, COMPANIES, model).table.num_rows == 0
