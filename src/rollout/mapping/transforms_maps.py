@@ -98,7 +98,9 @@ def code_map(values: Any, args: CodeMapArgs, context: TransformContext) -> Coded
         raise ConfigError(
             f"code map '{args.file}' has no line of company '{args.company}'", hint="correct the company's name"
         )
-    customers = set(table.values())
+    # A customer may be written as such, by who repairs a row; not where that is a code, of whatever company.
+    coded = {code for codes in context.code_maps[args.file].values() for code in codes}
+    customers = {customer for customer in table.values() if lookup_key(customer) not in coded}
 
     def mapped(cell: str) -> tuple[str | None, str | None]:
         found = table.get(lookup_key(cell)) or (cell if cell in customers else None)

@@ -14,13 +14,21 @@ from typing import NamedTuple
 
 from rollout.connectors.base import RecordPages
 from rollout.journal import crosswalk
-from rollout.mapping.spec import RESERVED_COLUMNS
+from rollout.mapping.spec import RESERVED_COLUMNS, SourceSpec
 from rollout.model.entity import FieldSpec, Values
 from rollout.model.masking import mask_generic, mask_text, masker
 from rollout.model.target import TargetRecord
 from rollout.phases.context import PhaseContext, TargetConnector, shown
 from rollout.phases.sample_draw import Drawn, DrawnRecord, stage_rows
 from rollout.report.sample_workbook import Compared, LegacyRow, SampleLine
+
+
+class _Place(NamedTuple):
+    """What a source reads."""
+
+    system: str
+    path: str | None
+    query: str | None
 
 
 class Responsible(NamedTuple):
@@ -198,43 +206,54 @@ class SampleRows:
         }
 
     def _legacy_row(self, row: Mapping[str, str | None]) -> LegacyRow:
+        place = self._places[str(row["_source"])]
         cells = {
-            name: self._raw_shown(name, text)
+            name: self._raw_shown(place, name, text)
             for name, text in row.items()
             if text is not None and name not in RESERVED_COLUMNS
         }
         where = f"{row['_file']}{'!' + sheet if (sheet := row.get('_sheet')) else ''}:{row['_line']}"
         return LegacyRow(str(row["_source_key"]), where, cells)
 
-    def _raw_shown(self, column: str, text: str) -> str:
+    def _raw_shown(self, place: _Place, column: str, text: str) -> str:
         """A legacy cell as it may leave: personal ones masked, and so those that no mapping speaks for."""
         if self.unmasked:
             return text
-        if declared := self._columns.get(column):
+        if declared := self._columns.get((place, column)):
             return _mask_raw(declared, text) if declared.personal else text
-        return text if column in self._key_columns else mask_generic(text)
+        return text if (place, column) in self._key_columns else mask_generic(text)
 
     @cached_property
-    def _columns(self) -> Mapping[str, FieldSpec]:
+    def _places(self) -> Mapping[str, _Place]:
+        """By source what it reads: several sources may read one sheet, and a column means the same to them alone."""
+        specs = self.context.project.spec.entities.values()
+        return {source.name: _place_of(source) for spec in specs for source in spec.sources}
+
+    @cached_property
+    def _columns(self) -> Mapping[tuple[_Place, str], FieldSpec]:
         """Columns that a mapping reads → the field; where one of several is personal, that one."""
-        found: dict[str, FieldSpec] = {}
-        for (entity, _), mapping in self.context.project.mappings.items():
+        found: dict[tuple[_Place, str], FieldSpec] = {}
+        for (entity, source), mapping in self.context.project.mappings.items():
             fields = self.context.project.spec.entities[entity].fields
             for rule in mapping.fields:
-                for column in rule.columns:
+                for column in ((self._places[source], name) for name in rule.columns):
                     if not (column in found and found[column].personal):
                         found[column] = fields[rule.target]
         return found
 
     @cached_property
-    def _key_columns(self) -> frozenset[str]:
+    def _key_columns(self) -> frozenset[tuple[_Place, str]]:
         sources = [source for spec in self.context.project.spec.entities.values() for source in spec.sources]
-        return frozenset(column for source in sources for column in source.row_key)
+        return frozenset((_place_of(source), column) for source in sources for column in source.row_key)
 
     def _shown(self, declared: FieldSpec, value: str | None) -> str | None:
         if value is None or self.unmasked or not declared.personal:
             return value
         return masker(declared)(value)
+
+
+def _place_of(source: SourceSpec) -> _Place:
+    return _Place(source.system, source.path, source.query)
 
 
 def _mask_raw(declared: FieldSpec, text: str) -> str:

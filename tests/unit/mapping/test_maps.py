@@ -54,6 +54,17 @@ def test_several_codes_of_one_company_are_one_customer_and_another_company_s_cod
     assert code_map_files([TransformStep(name="code_map", args=args)]) == ("codes.csv",)
 
 
+def test_a_code_that_the_company_does_not_have_is_no_customer_of_that_name():
+    """Customers may be called by the leading company's codes; a gap in another's is a gap."""
+    maps = {"codes.csv": {"总部": {"1001": "1001", "1005": "1005"}, "子公司": {"77": "1001", "78": "1005"}}}
+    context = TransformContext(code_maps=maps)
+    assert run("code_map", ["77", "1005"], context, file="codes.csv", company="子公司") == [
+        ("1001", None),
+        (None, "code_unmapped"),
+    ]
+    assert run("code_map", ["1005"], context, file="codes.csv", company="总部") == [("1005", None)]
+
+
 def test_a_code_map_gives_a_code_to_one_customer(tmp_path):
     path = tmp_path / "codes.csv"
     path.write_text("company,code,customer\n甲公司,K01,C001\n甲公司,K02,C001\n乙公司,K01,C009\n", encoding="utf-8-sig")
