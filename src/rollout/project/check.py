@@ -15,7 +15,14 @@ from rollout.mapping.spec import MappingRule, MappingSpec
 from rollout.mapping.transforms import code_map_files, compile_steps, value_map_files
 from rollout.model.entity import FieldSpec, FieldType
 from rollout.model.finding import Finding
-from rollout.project.check_data import check_value_map
+from rollout.project.check_data import (
+    CODE_COLUMNS,
+    OWNER_COLUMNS,
+    VALUE_COLUMNS,
+    check_people,
+    check_table,
+    check_value_map,
+)
 from rollout.project.check_layers import check_layers
 from rollout.project.check_match import check_match
 from rollout.project.check_rules import check_rules
@@ -44,6 +51,7 @@ def check_spec(spec: ProjectSpec, document: Document, root: Path) -> list[Findin
         lambda: _operation(spec, document),
         lambda: check_match(spec, document),
         lambda: _owner_map(spec, document, root),
+        lambda: check_people(spec, document),
         lambda: _gates(spec, document),
     )
     return list(chain.from_iterable(part() for part in parts))
@@ -170,7 +178,9 @@ def _operation(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
 
 def _owner_map(spec: ProjectSpec, document: Document, root: Path) -> Iterator[Finding]:
     if spec.owner_map is not None:
-        yield from _file(document, root, spec.owner_map.file, ("owner_map", "file"))
+        place = ("owner_map", "file")
+        yield from _file(document, root, spec.owner_map.file, place)
+        yield from check_table(spec.owner_map.file, OWNER_COLUMNS, document, place, root)
 
 
 def _gates(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
@@ -252,6 +262,8 @@ def _transforms(
             continue
         for file in files:
             yield from _file(document, root, file, here)
+            columns = CODE_COLUMNS if file in code_map_files([step]) else VALUE_COLUMNS
+            yield from check_table(file, columns, document, here, root)
         if step.name == "owner" and spec.owner_map is None:
             hint = "add `owner_map:` to rollout.yaml, or remove the transform"
             yield document.error("mapping.owner_map_missing", "transform 'owner' needs the owner map", here, hint=hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rollout.mapping.spec import MappingRule, MappingSpec
@@ -13,6 +13,11 @@ from rollout.model.entity import FieldType
 from rollout.model.finding import Finding
 from rollout.project.spec import EntitySpec, ProjectSpec
 from rollout.project.yamlfile import Document, Place
+
+OWNER_COLUMNS = ("legacy_name", "user")
+VALUE_COLUMNS = ("raw", "value")
+CODE_COLUMNS = ("company", "code", "customer")
+"""Of the tables that people keep."""
 
 
 def check_numbers(
@@ -49,6 +54,35 @@ def _number_field(name: str, entity: EntitySpec, document: Document) -> Iterator
     if field.verify and entity.number.authority == "crm":
         told = f"'{entity.number.field}' is given by the target: there is nothing to compare it with"
         yield document.error("project.number_verify", told, where, hint="write `verify: false`")
+
+
+def check_table(file: str, columns: Sequence[str], document: Document, place: Place, root: Path) -> Iterator[Finding]:
+    """A table that people keep is UTF-8, and has the columns that are read; a missing file is told elsewhere."""
+    try:
+        with (root / file).open(encoding="utf-8-sig", newline="") as stream:
+            header = csv.DictReader(stream).fieldnames or ()
+            stream.read()
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        told = f"'{file}' cannot be read ({type(error).__name__})"
+        yield document.error("project.table_unreadable", told, place, hint="save it as CSV in UTF-8")
+        return
+    if lacking := [column for column in columns if column not in header]:
+        told = f"'{file}' has no column {', '.join(map(repr, lacking))}"
+        hint = f"name the columns in its first line: {','.join(columns)}"
+        yield document.error("project.table_columns", told, place, hint=hint)
+
+
+def check_people(spec: ProjectSpec, document: Document) -> Iterator[Finding]:
+    """People check entities that there are."""
+    asked = (spec.verify.people.entities if spec.verify.people else None) or ()
+    for index, name in enumerate(asked):
+        if name not in spec.entities:
+            place = ("verify", "people", "entities", index)
+            yield document.error(
+                "project.unknown_entity", f"no entity is called '{name}'", place, hint=", ".join(spec.entities)
+            )
 
 
 def check_value_map(

@@ -15,7 +15,7 @@ _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET = re.compile(r"(^|[_\-.])(password|passwd|passphrase|pwd|secret|token|credentials?|(api|access|private)_?key)$")
 
 
-_MAY_HOLD_SECRETS = ("options", "loadtest")
+_MAY_HOLD_SECRETS = ("options", "loadtest", "handouts")
 """Sections whose keys may be logins; elsewhere `password` may well be the name of a field."""
 
 

@@ -63,6 +63,26 @@ def test_a_number_cannot_be_required_of_the_sources(root):
     assert "project.number_required" in found(root)
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", ["project.table_columns"]),
+        (b"name,user\na,b\n", ["project.table_columns"]),
+        ("legacy_name,user\n张,a\n".encode("gb18030"), ["project.table_unreadable"]),
+        ("\ufefflegacy_name,user,why\n张,a,b\n".encode(), []),
+    ],
+)
+def test_tables_that_people_keep_can_be_read(root, content, expected):
+    (root / "mappings" / "owners.csv").write_bytes(content)
+    assert found(root) == expected
+
+
+def test_passwords_of_workbooks_stand_in_no_file_and_people_check_what_there_is(root):
+    with (root / "rollout.yaml").open("a", encoding="utf-8") as stream:
+        stream.write("\nhandouts: {password: in clear}\nverify: {people: {entities: [nobody]}}\n")
+    assert found(root) == ["project.secret_in_clear", "project.unknown_entity"]
+
+
 def test_a_value_map_gives_values_of_the_pick_list(root):
     change(
         root / "mappings" / "account.yaml",
