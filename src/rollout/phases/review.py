@@ -17,7 +17,9 @@ from pydantic import Field
 
 from rollout.errors import ConfigError
 from rollout.journal import audit_trail, handouts, pair_decisions, people
+from rollout.journal.pair_decisions import IN_TARGET
 from rollout.match.exact import REPEATED_ROW
+from rollout.match.matcher import SAME
 from rollout.match.review import DECISION
 from rollout.match.spec import Guards, MatchSpec
 from rollout.model.base import Frozen
@@ -99,6 +101,13 @@ class ReviewQueue:
             ]
             found += sorted(merges, key=lambda pair: (pair.weight is None, pair.weight or 0.0, pair.left_key))
         return [pair._replace(state=self.decided.get(pair.ends, pair.state)) for pair in found]
+
+    def joined(self) -> list[tuple[str, str]]:
+        """Rows that are one record: as the latest cleansing merged them, and as people decided."""
+        merges = pq.read_table(self._path("merges_file"), columns=["source_key", "golden_key"])
+        merged = zip(*(merges[name].to_pylist() for name in merges.column_names), strict=True)
+        told = (ends for ends, verdict in self.decided.items() if verdict == SAME)
+        return [*merged, *(ends for ends in told if not any(key.startswith(IN_TARGET) for key in ends))]
 
     def _likely(self) -> list[dict[str, Any]]:
         """Pairs with records of the target, as plans found them; of rows that are still there."""

@@ -86,7 +86,8 @@ def import_review(
     people.sign(context.journal, person, code, reason)
     problems: list[ReviewProblem] = []
     opening = password or context.project.spec.handouts.password
-    returned = [_returned(context, path, opening, person, problems) for path in paths]
+    desk = _Desk(context, person)
+    returned = [_returned(desk, path, opening, problems) for path in paths]
     problems += _contradictions(paths, returned)
     if problems:
         return ReviewImport(problems=tuple(problems))
@@ -119,8 +120,8 @@ def decide_pair(
     if keys[0] == keys[1]:
         raise ConfigError("a pair is of two rows", where=entity, hint="name the other row, too")
     made = decision(*keys, verdict)
-    asked = {pair.ends: pair for pair in queue.pairs(merged=True)}
-    if problem := _Checker(context, queue, person).problem(made, asked.get((made.left_key, made.right_key))):
+    checker = _Checker(context, queue, person)
+    if problem := checker.problem(made, checker.asked.get((made.left_key, made.right_key))):
         raise (ApprovalError if problem.forbidden else ConfigError)(problem.message, where=entity, hint=problem.hint)
     _record(context, _Returned(entity, None, [(made, "")], 0, 0, {}), person=person, reason=reason)
     return ReviewImport(same=int(verdict == SAME), different=int(verdict == DIFFERENT))
@@ -139,8 +140,17 @@ class _Checker:
     """Whether a person may say what they said."""
 
     def __init__(self, context: PhaseContext, queue: ReviewQueue, person: str) -> None:
-        self._context, self._queue, self._person = context, queue, person
+        self._context, self.queue, self._person = context, queue, person
         self._guards = queue.guards
+        self.asked = {pair.ends: pair for pair in queue.pairs(merged=True)}
+        self._joined: dict[str, set[str]] = {}
+        for ends in queue.joined():
+            self._join(*ends)
+
+    def take(self, made: PairDecision) -> None:
+        """Count a decision that can be taken among what people said."""
+        if made.verdict == SAME:
+            self._join(made.left_key, made.right_key)
 
     def problem(self, made: PairDecision, pair: Pair | None) -> _Problem | None:
         """What keeps a decision from being taken."""
@@ -158,14 +168,34 @@ class _Checker:
         return None
 
     def _across(self, made: PairDecision, pair: Pair | None) -> bool:
+        """Whether a decision brings different owners or companies together, be it through other rows of a record."""
         if pair is not None and pair.across:
             return True
-        rows = self._queue.rows((made.left_key, made.right_key))
-        if len(rows) < 2:  # noqa: PLR2004 - a record of the target is no row
-            return False
-        return any(
-            len({row[name] for row in rows.values() if row[name] is not None}) > 1 for name in self._guards.across
-        )
+        left, right = self._record(made.left_key), self._record(made.right_key)
+        rows = self.queue.rows([*left, *right])
+
+        def values(record: set[str], name: str) -> set[str | None]:
+            return {rows[key][name] for key in record if key in rows} - {None}
+
+        ends = ({made.left_key}, {made.right_key})
+        compared = (ends, (left, right)) if left != right else (ends,)
+        sides = [
+            (values(ours, name), values(theirs, name)) for name in self._guards.across for ours, theirs in compared
+        ]
+        return any(len(ours | theirs) > max(len(ours), len(theirs)) for ours, theirs in sides)
+
+    def _join(self, one: str, other: str) -> None:
+        self._joined.setdefault(one, set()).add(other)
+        self._joined.setdefault(other, set()).add(one)
+
+    def _record(self, key: str) -> set[str]:
+        """All rows that are one record with a row."""
+        found, ends = {key}, [key]
+        while ends:
+            new = self._joined.get(ends.pop(), set()) - found
+            found |= new
+            ends += new
+        return found
 
     def _loaded(self, made: PairDecision) -> str | None:
         """The one of two rows that was merged into a record which holds the other, and which is in a target."""
@@ -175,7 +205,7 @@ class _Checker:
                 row
                 for target in self._context.project.spec.targets
                 for key in ends
-                for row in merged_rows(connection, journal.project_id, target, key, entity=self._queue.entity)
+                for row in merged_rows(connection, journal.project_id, target, key, entity=self.queue.entity)
                 if row.source_key == key
             ]
         record_of = dict(zip(ends, ends, strict=True)) | {row.source_key: row.golden_key for row in found}
@@ -183,25 +213,36 @@ class _Checker:
         return loaded[0] if loaded and len(set(record_of.values())) == 1 else None
 
 
-def _returned(
-    context: PhaseContext, path: Path, password: str | None, person: str, problems: list[ReviewProblem]
-) -> _Returned:
+class _Desk:
+    """What one person brings in, whatever workbooks it is in."""
+
+    def __init__(self, context: PhaseContext, person: str) -> None:
+        self.context, self._person = context, person
+        self._checkers: dict[str, _Checker] = {}
+
+    def checker(self, entity: str) -> _Checker:
+        """Who checks what is said about an entity."""
+        if entity not in self._checkers:
+            self._checkers[entity] = _Checker(self.context, ReviewQueue(self.context, entity), self._person)
+        return self._checkers[entity]
+
+
+def _returned(desk: _Desk, path: Path, password: str | None, problems: list[ReviewProblem]) -> _Returned:
     book, answers = read_review(path, password=password)
-    project = context.project.spec.project.id
+    project = desk.context.project.spec.project.id
     if book.info.get("project") != project:
         raise ConfigError(
             f"this workbook is of project '{book.info.get('project', '?')}', not '{project}'",
             where=path.name,
             hint="bring it in where it was exported; its last sheet says what it is of",
         )
-    journal = context.journal
+    journal = desk.context.journal
     with journal.transaction() as connection:
         is_known = handouts.is_known(connection, journal.project_id, book.info.get("handout", ""), kind=KIND)
     if not is_known:
         raise ConfigError("nobody handed out this workbook", where=path.name, hint="run `rollout review export` again")
-    queue = ReviewQueue(context, book.info.get("entity", ""))
-    asked = {pair.ends: pair for pair in queue.pairs(merged=True)}
-    checker = _Checker(context, queue, person)
+    checker = desk.checker(book.info.get("entity", ""))
+    queue, asked = checker.queue, checker.asked
     found: dict[tuple[str, str], tuple[PairDecision, str]] = {}
     places: dict[tuple[str, str], int] = {}
     gone = unanswered = 0
@@ -215,6 +256,7 @@ def _returned(
             gone += 1
         elif problem is None and (problem := checker.problem(made, asked.get(ends))) is None:
             found[ends], places[ends] = (made, answer.note), answer.line
+            checker.take(made)
         if problem is not None:
             told = {"pair": f"{answer.left_key} – {answer.right_key}", "message": problem.message, "hint": problem.hint}
             problems.append(ReviewProblem(file=path.name, line=answer.line, **told))

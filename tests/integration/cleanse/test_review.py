@@ -157,6 +157,22 @@ def test_a_pair_that_nobody_asked_about_can_be_decided_by_its_keys(context):
         export_review(context, context.project.workspace.root, unmasked=True)
 
 
+def test_no_clerk_joins_two_owners_through_a_row_that_nobody_owns(context, tmp_path):
+    write(tmp_path, *ROWS, "5,无主公司,,,")
+    run_cleanse(context)
+    clerk = signed(context, "小李")
+    decide_pair(context, "account", ("customers:2", "customers:5"), "same", **clerk)
+    with pytest.raises(ApprovalError, match="sales director"):
+        decide_pair(context, "account", ("customers:5", "customers:1"), "same", **clerk)
+    run_cleanse(context)
+    with pytest.raises(ApprovalError, match="sales director"):  # 4 has no other owner than 3, with which it is merged
+        decide_pair(context, "account", ("customers:4", "customers:5"), "same", **clerk)
+    decide_pair(context, "account", ("customers:5", "customers:1"), "same", **signed(context, "王总监"))
+    run_cleanse(context)
+    assert {row for row, _, _ in merges(context)} >= {"customers:4"}
+    decide_pair(context, "account", ("customers:4", "customers:5"), "same", **clerk)
+
+
 def test_a_record_keeps_its_key_when_a_better_row_joins_it(context, tmp_path):
     before = run_cleanse(context)
     with context.journal.transaction() as connection:
