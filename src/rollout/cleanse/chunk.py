@@ -117,7 +117,7 @@ def cleanse_chunk(
     remarks: dict[tuple[str, str, str], Remark] = {}
     done = [_apply(plan, table, context, remarks, words) for plan in plans]
     volumes = {plan.name: _volume(column) for plan, column in zip(plans, done, strict=True) if plan.rule}
-    breaches = _judged(rules, plans, done, table, remarks)
+    breaches = _judged(rules, plans, done, table, context, remarks)
     bad = pa.repeat(pa.scalar(False), table.num_rows)
     for _, where in breaches:
         bad = pc.or_(bad, where)
@@ -251,6 +251,7 @@ def _judged(
     plans: Sequence[FieldPlan],
     done: list[_Field],
     table: Any,
+    context: TransformContext,
     remarks: dict[tuple[str, str, str], Remark],
 ) -> list[tuple[RowRule, Any]]:
     """The rules that hold rows back, and which. A rule that drops or replaces a value does so in ``done``."""
@@ -258,7 +259,8 @@ def _judged(
     place = {plan.name: at for at, plan in enumerate(plans)}
     fields = {plan.name: plan.spec for plan in plans}
     for rule in rules:
-        where = broken(rule, {name: done[place[name]].values for name in rule.named}, fields)
+        columns = {name: done[place[name]].values for name in rule.named}
+        where = broken(rule, columns, fields, time_zone=context.time_zone)
         if not pc.any(where).as_py():
             continue
         if rule.action in {Breach.QUARANTINE, Breach.REJECT}:
@@ -331,7 +333,8 @@ def _remember(
         code = counted["values"].as_py()
         row = pc.and_(pc.fill_null(pc.equal(codes, code), False), where).index(True).as_py()
         key = _column(table, "_source_key")[row].as_py()
-        remarks[(plan.name, code, done)] = Remark(rows=counted["counts"].as_py(), first=key)
+        remark = remarks.setdefault((plan.name, code, done), Remark(first=key))
+        remark.rows += counted["counts"].as_py()
 
 
 def _problems(plan: FieldPlan, column: _Field, table: Any) -> Any:

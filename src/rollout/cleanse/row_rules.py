@@ -19,6 +19,7 @@ from rollout.model.entity import FieldSpec, FieldType
 _NUMBERS = frozenset({FieldType.INTEGER, FieldType.DECIMAL})
 _DATES = frozenset({FieldType.DATE, FieldType.DATETIME})
 
+_OF_DAYS = frozenset({"order", "range"})
 CODES: Mapping[str, str] = MappingProxyType(
     {
         "order": "rule_order",
@@ -36,14 +37,17 @@ Columns = Mapping[str, Any]
 """By field its column."""
 
 
-def broken(rule: RowRule, columns: Columns, fields: Mapping[str, FieldSpec]) -> Any:
+def broken(rule: RowRule, columns: Columns, fields: Mapping[str, FieldSpec], *, time_zone: str) -> Any:
     """Which rows break a rule: a boolean array without nulls.
 
     Args:
         rule: Checked by :func:`refuse_unfit`.
         columns: By field its canonical values.
         fields: The entity's.
+        time_zone: In which an instant has its day, where days are compared.
     """
+    if rule.check in _OF_DAYS and _compares_days(rule, fields):
+        columns = {name: _days(values, fields[name], time_zone) for name, values in columns.items()}
     return pc.fill_null(_CHECKS[rule.check](rule, columns, fields), False)
 
 
@@ -86,26 +90,38 @@ def _numbers(values: Any) -> Any:
     return pc.cast(values, pa.float64())
 
 
-def _comparable(values: Any, spec: FieldSpec, *, days: bool) -> Any:
-    """Numbers as such, dates as text that sorts; of instants the day alone where a date stands beside them."""
-    if spec.type in _NUMBERS:
-        return _numbers(values)
-    return pc.utf8_slice_codeunits(values, 0, 10) if days else values
+def _compares_days(rule: RowRule, fields: Mapping[str, FieldSpec]) -> bool:
+    """Whether a date stands beside an instant, or a bound is a day: then of instants the day alone counts."""
+    if rule.check == "range":
+        return all(bound is None or len(bound) == len("2000-01-01") for bound in (rule.min, rule.max))
+    return any(fields[name].type is FieldType.DATE for name in rule.fields)
+
+
+def _days(values: Any, spec: FieldSpec, time_zone: str) -> Any:
+    """The days of instants where the company is; other values as they are."""
+    if spec.type is not FieldType.DATETIME:
+        return values
+    instants = pc.assume_timezone(pc.strptime(values, format="%Y-%m-%dT%H:%M:%SZ", unit="s"), "UTC")
+    local = pc.local_timestamp(pc.cast(instants, pa.timestamp("s", time_zone)))
+    return pc.strftime(local, format="%Y-%m-%d")
+
+
+def _comparable(values: Any, spec: FieldSpec) -> Any:
+    """Numbers as such, dates as text that sorts."""
+    return _numbers(values) if spec.type in _NUMBERS else values
 
 
 def _order(rule: RowRule, columns: Columns, fields: Mapping[str, FieldSpec]) -> Any:
-    days = any(fields[name].type is FieldType.DATE for name in rule.fields)
-    first, second = (_comparable(columns[name], fields[name], days=days) for name in rule.fields)
+    first, second = (_comparable(columns[name], fields[name]) for name in rule.fields)
     return pc.greater(first, second)
 
 
 def _range(rule: RowRule, columns: Columns, fields: Mapping[str, FieldSpec]) -> Any:
     (name,) = rule.fields
-    days = all(bound is None or len(bound) == len("2000-01-01") for bound in (rule.min, rule.max))
-    values = _comparable(columns[name], fields[name], days=days)
+    values = _comparable(columns[name], fields[name])
 
     def bound(text: str) -> Any:
-        return _comparable(pa.array([text]), fields[name], days=days)[0]
+        return _comparable(pa.array([text]), fields[name])[0]
 
     outside = pa.repeat(pa.scalar(False), len(values))
     if rule.min is not None:

@@ -30,7 +30,7 @@ FIELDS = {
 def breaks(rule, **columns):
     length = len(next(iter(columns.values())))
     every = {name: pa.array(columns.get(name, [None] * length), pa.string()) for name in FIELDS}
-    return broken(RowRule(name="r", **rule), every, FIELDS).to_pylist()
+    return broken(RowRule(name="r", **rule), every, FIELDS, time_zone="Asia/Shanghai").to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,20 @@ def breaks(rule, **columns):
                 "starts_on": ["2024-01-02", "2024-01-01", "2024-01-01", None],
                 "ends_on": ["2024-01-01T23:00:00Z", "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z", "2024-01-01T00:00:00Z"],
             },
-            [True, False, False, False],
+            [False, False, False, False],  # an hour before midnight in London is the next day in Shanghai
+        ),
+        (
+            {"check": "order", "fields": ["starts_on", "ends_on"]},
+            {
+                "starts_on": ["2024-01-02", "2024-01-02", "2024-01-02"],
+                "ends_on": ["2024-01-01T15:59:59Z", "2024-01-01T16:00:00Z", None],
+            },
+            [True, False, False],
+        ),
+        (
+            {"check": "range", "fields": ["ends_on"], "min": "2024-01-02", "max": "2024-01-02"},
+            {"ends_on": ["2024-01-01T15:59:59Z", "2024-01-01T16:00:00Z", "2024-01-02T16:00:00Z", None]},
+            [True, False, True, False],
         ),
         (
             {"check": "range", "fields": ["amount"], "min": "0", "max": "10.5"},
@@ -153,6 +166,13 @@ def test_a_breach_may_be_final_drop_the_value_or_replace_it():
     replaced = chunk([("-1", None)], [POSITIVE | {"action": "default", "default": "0.50"}])
     assert replaced.clean["amount"].to_pylist() == ["0.5"]
     assert replaced.remarks["amount", "rule_range", "defaulted"].rows == 1
+
+
+def test_what_two_rules_drop_of_a_field_is_counted_together():
+    most = {"check": "range", "fields": ["amount"], "max": "9", "action": "null"}
+    done = chunk([("-1", None), ("10", None), ("1", None)], [POSITIVE | {"action": "null"}, most])
+    remark = done.remarks["amount", "rule_range", "dropped"]
+    assert (remark.rows, remark.first) == (2, "s:0")
 
 
 def test_a_repair_goes_through_the_transforms_and_the_rules():
