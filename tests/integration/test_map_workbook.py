@@ -152,7 +152,7 @@ def test_the_workbook_shows_what_there_is_and_what_is_open_masked(desk):
     ]
     everything = " ".join(str(cell.value) for sheet in book for row in sheet.iter_rows() for cell in row)
     assert "13800138000" not in everything
-    assert "??/??/YYYY 33%" in everything
+    assert "??/??/YYYY 33.3%" in everything
     with desk.journal.transaction() as connection:
         assert [(item.kind, item.rows) for item in handouts.handed_out(connection, "maps")] == [("mapping", 5)]
 
@@ -310,6 +310,24 @@ def test_suggestions_are_written_unconfirmed_and_replace_nothing(desk):
     rules = {rule.target: rule for rule in desk.context.project.mappings["account", "customers"].fields}
     assert (rules["founded"].confirmed_by, rules["founded"].transform[0].args) == ("", {})
     assert run_suggest(desk.context, write=True).written == ()
+
+
+def test_what_few_rows_say_of_dates_and_owners_is_not_overlooked(desk):
+    """600 dates are written the American way, each twice; one row shows that the column is mixed, and is somebody's."""
+    days = [f"{1 + at % 12}/{13 + at % 15}/{1960 + at // 15}" for at in range(600)] * 2
+    rows = [(f"A{at}", f"公司{at}", "东", f"业务{at % 600}", day, "") for at, day in enumerate(days)]
+    rows += [(f"B{at}", "公司", "东", "张伟", "03/04/2015", "") for at in range(3)]
+    with (desk.root / "legacy" / "customers.csv").open("w", encoding="utf-8", newline="") as stream:
+        last = ("Z", "末公司", "东", "钱末", "25/12/2015", "")
+        csv.writer(stream).writerows([("编号", "名称", "区域", "业务员", "成立", "电话"), *rows, last])
+    desk.write("account.yaml", "\ufeff" + MAPPING[: MAPPING.index("  - target: founded")])
+    [found] = run_suggest(desk.context, write=True).entities["account"]["customers"].fields
+    assert (found.column, found.date_format, found.must_confirm) == ("成立", None, False)
+    assert "DD/MM/YYYY" in found.dates
+    assert desk.text("account.yaml").startswith("\ufeff# ")
+    assert export_map(desk.context, desk.root / "m.xlsx").open_owners == 601
+    book = load_workbook(desk.root / "m.xlsx")
+    assert any("DD/MM/YYYY 0.1%" in str(cell.value) for row in book["字段映射"].iter_rows() for cell in row)
 
 
 def test_a_project_without_any_mapping_gets_one(desk):

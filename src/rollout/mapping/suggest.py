@@ -6,7 +6,7 @@ Nothing here decides: a suggestion has reasons and a score, and a person confirm
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -151,8 +151,7 @@ def _made(
 ) -> FieldSuggestion:
     is_owner = any(reason.code == "owner" for reason in reasons)
     is_company = spec.type is FieldType.TEXT and "company_name" in concepts(spec.label, column.name)
-    dates = date_column(column.cells) if spec.type in (FieldType.DATE, FieldType.DATETIME) else None
-    return FieldSuggestion(
+    found = FieldSuggestion(
         target=name,
         column=column.name,
         score=round(score, 2),
@@ -160,9 +159,16 @@ def _made(
         transform="owner" if is_owner else "company_name" if is_company else DEFAULT_TRANSFORM[spec.type],
         lookup=spec.references,
         values=tuple(value_lines(column.cells, spec.picklist, known.context)) if spec.picklist else (),
-        dates={way: round(share, 3) for way, share in dates.shares.items()} if dates else {},
-        date_format=dates.likely if dates else None,
-        must_confirm=bool(dates and dates.is_open),
+    )
+    return with_dates(found, column.cells) if spec.type in (FieldType.DATE, FieldType.DATETIME) else found
+
+
+def with_dates(found: FieldSuggestion, cells: Iterable[tuple[str, int]]) -> FieldSuggestion:
+    """With what all cells of the column say about its dates: a single one may speak against a format."""
+    dates = date_column(cells)
+    told = {way: round(share, 3) for way, share in dates.shares.items()}
+    return found.model_copy(
+        update={"dates": told, "date_format": dates.likely, "must_confirm": dates.is_open},
     )
 
 

@@ -123,7 +123,7 @@ class _Book:
                 "must": self.t("map.word.yes") if slot.spec.required else "",
                 **own,
                 **self._seen(slot.entity, slot.source, columns, seen, slot.spec),
-                "formats": self._formats(seen, slot.spec),
+                "formats": self._formats(slot, columns),
                 "picklist": "、".join(slot.spec.picklist),
                 "suggestion": self._suggestion(slot),
                 "id": slot.id,
@@ -151,7 +151,7 @@ class _Book:
         for slot_id, slot in self.state.slots.items():
             if "owner" in self.state.cells(slot_id)["transform"]:
                 columns = tuple(self.state.cells(slot_id)["source_columns"].split(" | "))
-                for cell in self._cells(slot.entity, slot.source, columns):
+                for cell in self._cells(slot.entity, slot.source, columns, limit=None):
                     rows[lookup_key(cell.text)] += cell.rows
                     spelt.setdefault(lookup_key(cell.text), cell.text.strip())
         folded = {lookup_key(name) for name in (*known, *known.values(), self._pool())}
@@ -184,9 +184,11 @@ class _Book:
         spec = self.context.project.spec.entities[entity]
         return {"entity": self.t.label(spec.label, spec.label_en), "source_name": source.name}
 
-    def _cells(self, entity: str, source: SourceSpec, columns: Sequence[str]) -> list[Cell]:
+    def _cells(
+        self, entity: str, source: SourceSpec, columns: Sequence[str], *, limit: int | None = _CELLS
+    ) -> list[Cell]:
         path = self.context.project.workspace.stages / self.stages[entity, source.name].file
-        return cells(self.connection, path, columns, limit=_CELLS)
+        return cells(self.connection, path, columns, limit=limit)
 
     def _seen(
         self, entity: str, source: SourceSpec, columns: Sequence[str], seen: Sequence[Cell], spec: FieldSpec | None
@@ -204,10 +206,11 @@ class _Book:
             "fill_rate": f"{share:.1%}",
         }
 
-    def _formats(self, seen: Sequence[Cell], spec: FieldSpec) -> str:
-        if spec.type not in (FieldType.DATE, FieldType.DATETIME):
+    def _formats(self, slot: Slot, columns: Sequence[str]) -> str:
+        if slot.spec.type not in (FieldType.DATE, FieldType.DATETIME):
             return ""
-        return ", ".join(f"{way} {share:.0%}" for way, share in date_column(seen).shares.items())
+        seen = self._cells(slot.entity, slot.source, columns, limit=None)  # a rare one may speak against the others
+        return ", ".join(f"{way} {share:.1%}" for way, share in date_column(seen).shares.items())
 
     def _suggestion(self, slot: Slot) -> str:
         told = self.suggested[slot.entity][slot.source.name]

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from rollout.errors import ConfigError
 from rollout.mapping.spec import MappingRule, SourceSpec
-from rollout.mapping.suggest import Column, FieldSuggestion, Known, ValueSuggestion, suggest, value_lines
+from rollout.mapping.suggest import Column, FieldSuggestion, Known, ValueSuggestion, suggest, value_lines, with_dates
+from rollout.mapping.table_edit import BYTE_ORDER_MARK
 from rollout.mapping.transforms import compile_steps
 from rollout.mapping.transforms_base import TransformContext
 from rollout.mapping.transforms_maps import ValueMapArgs
@@ -139,7 +140,10 @@ def _of_source(
         for name in source.row_key
         if name in used
     ]
-    found = suggest(free, [*columns, *again], known)
+    found = [
+        with_dates(item, cells(connection, root / stage.file, [item.column])) if item.dates else item
+        for item in suggest(free, [*columns, *again], known)
+    ]
     return SourceSuggestions(
         file=source.mapping,
         rows=stage.rows,
@@ -225,9 +229,11 @@ def _write(project: Project, entity: str, source: str, told: SourceSuggestions) 
             _write_file(project.root / table[0], "\ufeffraw,value\n" + "".join(f"{line}\n" for line in table[1]))
             written.append(table[0])
     if path.exists():
-        text = path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
+        mark = BYTE_ORDER_MARK if data.startswith(BYTE_ORDER_MARK.encode()) else ""
+        text = data.decode("utf-8-sig")
         edits = [Edit(str(rule["target"]), {key: rule[key] for key in rule if key != "target"}) for rule in rules]
-        _write_file(path, edited(text, edits, shown=told.file))
+        _write_file(path, mark + edited(text, edits, shown=told.file))
     else:
         _write_file(path, new_file(entity, source, rules))
     return [*written, told.file]
