@@ -111,7 +111,7 @@ def test_a_delta_plans_what_changed_in_the_sources(company, start, apply_approve
 
     nothing, _ = start(delta, DeltaOptions)
     assert nothing.is_completed(), nothing.message
-    source = next((company.folder / "legacy" / "customers").glob("*.csv"))
+    source = company.folder / "legacy" / "customers" / "客户_华东.csv"
     head, row, *rows = source.read_text("gb18030").splitlines()
     cells = row.split(",")
     cells[head.split(",").index("网址")] = "https://changed.example"
