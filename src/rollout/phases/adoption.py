@@ -130,7 +130,9 @@ class AdoptionFinder:
 
     def _entered(self, spec: EntitySpec, transforms: TransformContext) -> list[Any]:
         """The target's records without migration key, cleansed: tables of `_id` and the fields that are compared."""
-        compared = self._model.comparisons if self._model else ()
+        from rollout.match.layout import Layout  # noqa: PLC0415 - heavy, and seldom needed
+
+        compared = Layout(self._model, self._entity).placed if self._model else ()
         fields = sorted({name for key in self._keys for name in key.fields} | set(compared))
         types = {name: spec.fields[name].type for name in fields}
         told, found = self._records(), []

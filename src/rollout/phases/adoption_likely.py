@@ -50,8 +50,8 @@ class LikelyFinder:
 
     def __init__(self, context: PhaseContext, entity: str, model: MatchModel) -> None:
         self._context, self._entity, self._model = context, entity, model
-        self.fields = tuple(model.comparisons)
-        """Fields that the model compares."""
+        self.fields = tuple(Layout(model, entity).placed)
+        """Fields that the model compares, or brings rows together by."""
         self._stack = ExitStack()
         folder = self._stack.enter_context(TemporaryDirectory(dir=context.project.workspace.stages))
         self._path = Path(folder) / "sides.parquet"

@@ -23,7 +23,9 @@ ACCOUNTS = {
 @pytest.fixture
 def bench(make_bench):
     bench = make_bench()
-    model = {"comparisons": {"name": "company_name", "phone": "phone"}, "review_above": 0.5}
+    comparisons = {"name": "company_name", "phone": "phone"}
+    blocking = [["name.brand"], ["phone"], ["note"]]  # the last is not compared
+    model = {"comparisons": comparisons, "blocking": blocking, "review_above": 0.5}
     with_rules(bench, account={"keys": [{"name": "phone", "fields": ["phone"]}], "model": model}, contact={})
     return bench
 
@@ -35,7 +37,7 @@ def trained(bench):
         weigh_pairs(
             connection,
             path,
-            fields={"name": "name", "phone": "phone"},
+            fields={name: name for name in ("name", "phone", "note")},
             model=context.project.spec.match["account"].model,
             store=JournalModels(context.journal, "account"),
         )

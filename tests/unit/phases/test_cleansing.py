@@ -5,9 +5,11 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
+from rollout.cleanse.words import RowWord, row_hash
 from rollout.errors import ConfigError
 from rollout.phases.cleanse import ledger_rows
 from rollout.phases.maps import read_map
+from rollout.phases.said import Said
 
 CODE = "91110000600037341L"
 
@@ -202,3 +204,22 @@ def test_a_default_longer_than_its_field_is_refused(small):
     small.replace("mappings/account.yaml", "source: 代码", 'source: 代码, on_error: default, default: "abcd"')
     with pytest.raises(ConfigError, match="the default 'abcd' is no value"):
         small.cleanse()
+
+
+def test_what_people_said_reaches_rows_of_later_chunks(small):
+    rows = [f"E{at}|公司{at}||东" for at in range(2100)]
+    rows[2050], rows[5] = "E2050||x|东", "E5||x|东"
+    small.accounts(*rows)
+
+    def word(at, **chosen):
+        cells = dict(zip(("编号", "名称", "代码", "区域"), rows[at].split("|"), strict=True))
+        return RowWord(f"east:E{at}", row_hash(cells), **chosen)
+
+    repaired = (("name", "修好公司"), ("uscc", "91110000600037341L"))
+    words = (word(5, fields=repaired[:1]), word(2050, fields=repaired), word(2099, left_out=True))
+    done = small.cleanse({"account": Said(rows=words)})["account"]
+    golden = pq.read_table(small.store.root / done.golden_file).to_pylist()
+    assert {row["_golden_key"]: row["uscc"] for row in golden if row["name"] == "修好公司"} == {
+        "east:E2050": "91110000600037341L"
+    }
+    assert (done.repaired, done.left_out, done.quarantined, done.skipped, done.accounted) == (2, 1, 1, 1, True)
