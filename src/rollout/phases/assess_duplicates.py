@@ -102,7 +102,7 @@ class DuplicateFinder:
                 records=records,
                 exact=exact.merged - self.repeated.merged,
                 keys=tuple(by_key),
-                likely=likely,
+                likely=None if likely is None else min(likely, records - exact.merged + self.repeated.merged),
                 method=method,
                 fields=fields,
                 sampled=sampled,

@@ -159,8 +159,8 @@ def read_book(
         password: Opens the file.
 
     Raises:
-        ConfigError: It is no such workbook: names the sheet and column that is missing or twice, or the formula that
-            has no result, or says that the password is missing or wrong.
+        ConfigError: It is no such workbook: names the sheet or column that is missing or twice, the formula that has no
+            result or the number that was cut off, or says that the password is missing or wrong.
     """
     if not path.is_file():
         raise ConfigError("there is no such file", where=str(path), hint=again)
@@ -264,6 +264,11 @@ def _sheet(
             raise ConfigError("no sheet of this workbook has the columns that are read", where=path.name, hint=again)
         told = ", ".join(f"'{name}'" for name in columns if name not in near[2])
         raise ConfigError(f"columns are missing: {told}", where=f"{path.name}: {near[1].title}", hint=again)
+    if len(whole) > 1:
+        told = " and ".join(f"'{page.title}'" for _, page, _ in whole)
+        raise ConfigError(
+            f"the sheets {told} have the columns that are read", where=path.name, hint="keep the one that is meant"
+        )
     _, page, names = whole[0]
     if doubled := sorted({name for name in columns if names.count(name) > 1}):
         told = ", ".join(f"'{name}'" for name in doubled)

@@ -249,6 +249,11 @@ def test_a_number_that_excel_cut_off_is_no_answer(context, tmp_path, signed):
     fill(path, "正确值", P1_mobile=13800138000.0)
     fill(path, "正确值", **{"3_uscc": "91110000600037341L"})
     assert import_quarantine(context, [path], **signed).outcomes == {"accepted": 2}
+    book = openpyxl.load_workbook(path)
+    book.copy_worksheet(book.worksheets[0])
+    book.save(path)
+    with pytest.raises(ConfigError, match="Copy' have the columns"):
+        import_quarantine(context, [path], **signed)
 
 
 def test_strange_books_change_nothing_and_secret_ones_need_a_name(context, tmp_path, signed):
