@@ -116,8 +116,9 @@ def test_the_trained_model_finds_what_names_do_not(small, models):
         "  account:\n    keys: [{name: same code, fields: [uscc]}]\n"
         "    model: {comparisons: {name: company_name, uscc: code}, review_above: 0.5, merge_above: 0.99}",
     )
-    rows = [f"E{place}|上海字号{place}机械有限公司||东" for place in range(40)]
-    small.accounts(*rows, "X1|上海字号7机械有限责任公司||东", f"X2|甲公司|{CODE}|东")
+    rows = [f"E{place}|上海字号{place}机械有限公司||东" for place in range(200)]  # a model is kept of enough rows only
+    likely = [f"X{place}|上海字号{place}机械有限责任公司||东" for place in range(60)]
+    small.accounts(*rows, *likely, f"Y|甲公司|{CODE}|东")
     assert assessed(small)[0]["account"].figures.duplicates.method == "name"
     model = load_project(small.root / "rollout.yaml", environ={}).spec.match["account"].model
     clean = small.store.root / small.cleanse()["account"].clean_file
