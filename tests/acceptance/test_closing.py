@@ -57,7 +57,6 @@ class Size:
     """Share of the calls that meet with each fault."""
 
 
-SMALL = Size(accounts=200, batch_rows=5, kills=4, undo_kills=2, edits=10, rate=0.012)
 LARGE = Size(accounts=20_000, batch_rows=50, kills=20, undo_kills=5, edits=50, rate=0.006)
 
 
@@ -69,10 +68,6 @@ def figures(record_property) -> Iterator[dict[str, object]]:
     for name, value in found.items():
         record_property(name, value)
         print(f"{name}: {value}")  # noqa: T201 - the figures of docs/reliability.md
-
-
-def test_nothing_is_lost_doubled_or_overwritten(make_rollout, tmp_path, figures):
-    go_through(make_rollout, tmp_path, figures, SMALL)
 
 
 @pytest.mark.attack

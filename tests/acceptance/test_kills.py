@@ -16,7 +16,7 @@ import pytest
 from rollout.project import postgres
 from tests.acceptance._forked import Forked, forked
 
-KILLS = 36
+KILLS = 20
 MANY_KILLS = 200
 SERVER_KILLS = 3
 QUICK = {"fsync": "off"}

@@ -207,6 +207,7 @@ def test_the_demos_commands(shell) -> None:
     assert (undone["state"], undone["deleted"], undone["kept"], undone["conflicts"]) == ("applied", loaded, 0, 0)
 
 
+@pytest.mark.attack
 def test_ones_own_rollout(shell) -> None:
     said = {command: shell(command) for command in OWN}
     assert said["rollout check"].startswith("project and mappings are in order")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from string import Formatter
@@ -36,6 +37,7 @@ ASKED = re.compile(r"""\bt\(\s*["']([a-z][\w.]*)["']\s*[,)]""")
 FINDING_ID = re.compile(r"^([a-z]+)\.[a-z_]+$")
 
 
+@cache
 def constants() -> list[tuple[Path, ast.Constant]]:
     """String constants of the package's code, documentation left out."""
     found = []
@@ -47,6 +49,7 @@ def constants() -> list[tuple[Path, ast.Constant]]:
     return found
 
 
+@cache
 def finding_ids() -> set[str]:
     """Ids of findings made anywhere in the package: words like those given as ``Finding(id=…)``, by their family."""
     families = {"mapping", "project", "source", "match", "yaml", "gate", "connector", "assess"}
@@ -63,6 +66,7 @@ def finding_ids() -> set[str]:
     return found
 
 
+@cache
 def known_codes() -> set[str]:
     """Codes of cleansing and connectors, and those that code gives as ``reason_code="…"`` or to a decision."""
     codes = set(REASONS) | {reason.value for reason in Reason}
@@ -76,6 +80,7 @@ def known_codes() -> set[str]:
     return codes
 
 
+@cache
 def literal_keys() -> set[str]:
     """Keys that templates and code ask for by their full name."""
     texts = [path.read_text(encoding="utf-8") for path in REPORT.rglob("*.jinja")]
