@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollout.cli.findings import told
 from rollout.cli.verb import Invocation, verb
 
 if TYPE_CHECKING:
@@ -29,10 +30,7 @@ def _text(summary: AssessSummary) -> str:
 
     lines = [f"{entity}: {rows:,} rows read" for entity, rows in summary.rows.items()]
     lines += [f"{entity}: {rows:,} rows could not be read" for entity, rows in summary.unreadable.items() if rows]
-    lines += [
-        f"{finding.level.value}: {finding.where}: {finding.message} [{finding.id}]\n    → {finding.hint}"
-        for finding in summary.top
-    ]
+    lines += told(summary.top)
     if summary.score is not None:
         lines.append(f"health score: {points(summary.score)} of 100")
     lines.append(", ".join(f"{count} {level}" for level, count in summary.findings.items()))

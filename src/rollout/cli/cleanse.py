@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollout.cli.findings import told
 from rollout.cli.tables import table
 from rollout.cli.verb import Invocation, verb
 
@@ -34,11 +35,7 @@ def _text(summary: CleanseSummary) -> str:
     ]
     headers = ["entity", "source", "golden", "merged", "quarantined", "skipped", "adds up"]
     lines = [table(headers, rows, title="What the source rows became")]
-    lines += [
-        f"{finding.level.value}: {finding.where}: {finding.message} [{finding.id}]\n    → {finding.hint}"
-        for done in summary.entities.values()
-        for finding in done.findings
-    ]
+    lines += told(finding for done in summary.entities.values() for finding in done.findings)
     lines += [
         f"{name}: {done.review:,} pairs of rows may be one record; people decide → rollout review list"
         for name, done in summary.entities.items()
