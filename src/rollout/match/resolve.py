@@ -42,6 +42,10 @@ class Asked(NamedTuple):
     """`chain`, `unclear`, or the trait that the two clusters differ in."""
 
 
+_Line = tuple[Edge, int, int]
+"""An edge and the clusters of its ends."""
+
+
 class Resolver:
     """Clusters that grow along edges.
 
@@ -123,21 +127,26 @@ class Resolver:
     def _follow(self, edges: Sequence[Edge]) -> None:
         """Follow edges that are equally strong."""
         live = [(edge, self._cluster[edge.left], self._cluster[edge.right]) for edge in edges]
-        live = [(edge, left, right) for edge, left, right in live if left != right]
+        self._follow_each([line for line in live if line[1] != line[2]])
+
+    def _follow_each(self, lines: Sequence[_Line]) -> None:
+        """Follow edges; what they do not connect is apart from each other."""
         forest = _Forest()
-        for _, left, right in live:
+        for _, left, right in lines:
             forest.join(left, right)
-        groups: dict[int, list[tuple[Edge, int, int]]] = {}
-        for line in live:
+        groups: dict[int, list[_Line]] = {}
+        for line in lines:
             groups.setdefault(forest.root(line[1]), []).append(line)
         for group in groups.values():
             self._follow_group(group)
 
-    def _follow_group(self, group: Sequence[tuple[Edge, int, int]]) -> None:
+    def _follow_group(self, group: Sequence[_Line]) -> None:
         ends = sorted({end for _, left, right in group for end in (left, right)})
         tier = group[0][0].tier
         against = self._contradictions(ends, heed_traits=tier in (Tier.KEY, Tier.MODEL))
-        for edge, left, right in group:
+        free = []
+        for line in group:
+            edge, left, right = line
             broken = [(name, sides[left], sides[right]) for name, sides in against if sides[left] != sides[right]]
             if broken and edge.tier is Tier.DECIDED:
                 self.contradicted.append((edge.left, edge.right))
@@ -145,16 +154,43 @@ class Resolver:
                 # A side without a value contradicts neither of the others: both claim it.
                 known = [name for name, ours, theirs in broken if ours and theirs and name != UNCLEAR]
                 self._refused.append(Asked(edge, known[0] if known else UNCLEAR))
-            elif edge.tier is Tier.MODEL and self._is_thin(self._cluster[edge.left], self._cluster[edge.right]):
-                self._refused.append(Asked(edge, CHAIN))
             else:
+                free.append(line)
+        if len(free) < len(group):
+            # The rest is looked at again: what made two values one may be among what was cut off.
+            self._follow_each(free)
+        elif tier is Tier.MODEL:
+            self._join_supported([edge for edge, _, _ in free])
+        else:
+            for edge, _, _ in free:
                 self._join(edge)
+
+    def _join_supported(self, edges: Sequence[Edge]) -> None:
+        """Join what a model's edges connect, where enough speaks for it.
+
+        A cluster that makes two values one may not be joined, for want of support: clusters that differ wait for it.
+        """
+        while edges:
+            waiting: list[Asked] = []
+            for edge in edges:
+                left, right = self._cluster[edge.left], self._cluster[edge.right]
+                if self._is_thin(left, right):
+                    self._refused.append(Asked(edge, CHAIN))
+                elif against := self._contradictions([left, right], heed_traits=True):
+                    waiting.append(Asked(edge, against[0][0]))
+                else:
+                    self._join(edge)
+            if len(waiting) == len(edges):
+                self._refused += waiting
+                return
+            edges = [asked.edge for asked in waiting]
 
     def _contradictions(self, ends: Sequence[int], *, heed_traits: bool) -> list[tuple[str, dict[int, object]]]:
         """What clusters that would be one disagree about, with the side that each takes.
 
-        Two clusters that are on the same side of everything can be joined: whatever contradicts one of them contradicts
-        the other, and a cluster does not contradict itself.
+        Two clusters that are on the same side of everything can be joined, as long as one that holds the values of all
+        is joined with them: whatever contradicts one of them contradicts the other, and a cluster does not contradict
+        itself.
         """
         found: list[tuple[str, dict[int, object]]] = []
         for at, name in enumerate(self._names if heed_traits else ()):
