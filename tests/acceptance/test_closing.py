@@ -57,7 +57,7 @@ class Size:
     """Share of the calls that meet with each fault."""
 
 
-LARGE = Size(accounts=20_000, batch_rows=50, kills=20, undo_kills=5, edits=50, rate=0.006)
+LARGE = Size(accounts=8_000, batch_rows=50, kills=20, undo_kills=5, edits=50, rate=0.012)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def figures(record_property) -> Iterator[dict[str, object]]:
 
 
 @pytest.mark.attack
-def test_nothing_of_twenty_thousand_customers_is_lost_doubled_or_overwritten(make_rollout, tmp_path, figures):
+def test_nothing_of_eight_thousand_customers_is_lost_doubled_or_overwritten(make_rollout, tmp_path, figures):
     go_through(make_rollout, tmp_path, figures, LARGE)
 
 

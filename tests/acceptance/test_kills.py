@@ -17,7 +17,7 @@ from rollout.project import postgres
 from tests.acceptance._forked import Forked, forked
 
 KILLS = 20
-MANY_KILLS = 200
+MANY_KILLS = 100
 SERVER_KILLS = 3
 QUICK = {"fsync": "off"}
 """Processes are killed here, not machines."""

@@ -78,7 +78,8 @@ def test_a_quiet_load_and_the_way_back(make_rollout: Callable):
     )
     with (folder / "legacy/customers/客户_CRM.csv").open(encoding="gb18030", newline="") as file:
         [row] = csv.DictReader(file)
-    assert (row["客户名称"], row["业务员"], row["客户编号"]) == ("虚构新客户有限公司", "张伟", f"CRM-{_id(rollout)}")
+    assert (row["客户名称"], row["客户编号"]) == ("虚构新客户有限公司", f"CRM-{_id(rollout)}")
+    assert row["业务员"] in ("张伟", "小张")  # both are zhang.wei in the owner map
 
     copy = rollout.run("export", "offline-customers", *BY)
     book = openpyxl.load_workbook(rollout.root / ".rollout" / copy["file"], read_only=True)

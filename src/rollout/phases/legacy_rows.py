@@ -78,10 +78,20 @@ class SourceRows:
             reverser = self.fields[name]
             if cell.problem is not None or reverser.rule is None or reverser.column is None:
                 continue
-            # Of several columns the mapping takes the first that has a value: the value goes where it came from.
-            held = [column for column in reverser.rule.columns if row.get(column)]
-            row[held[0] if held else reverser.column] = cell.text
+            row[self._place(row, reverser.rule.columns) or reverser.column] = cell.text
         return row
+
+    def _place(self, row: Mapping[str, str | None], columns: Sequence[str]) -> str | None:
+        """Of several columns that a rule reads the one that a row's value goes to; None: any.
+
+        The mapping takes the first that has a value: the value goes where it came from. Where there was none, it goes
+        to a column that the row's file has.
+        """
+        if held := [column for column in columns if row.get(column)]:
+            return held[0]
+        file = row.get("_file")
+        part = self._part(file, str(row.get("_sheet") or "")) if file else None
+        return next((column for column in columns if part is not None and column in part.columns), None)
 
     def add(self, row: Mapping[str, str | None]) -> None:
         """Put a row into the file that it came from; one that came from none into a new one."""
@@ -98,7 +108,7 @@ class SourceRows:
             self._tables[file, sheet] = LegacyTable(
                 file=file or self._new_file(part),
                 sheet=sheet or (part.sheet if part else "") or (self.spec.sheet or ""),
-                columns=part.columns if part else self._columns(),
+                columns=part.columns if part and file else self._all_columns(part),
                 encoding=self._encoding(part),
                 delimiter=self.spec.delimiter,
                 header_rows=self.spec.header_rows if self.spec.path else 1,
@@ -111,6 +121,10 @@ class SourceRows:
         parts = self.raw.parts if self.raw else ()
         same = [part for part in parts if (part.file, part.sheet) == (file, sheet)]
         return next(iter([*same, *parts]), None)
+
+    def _all_columns(self, part: Part | None) -> tuple[str, ...]:
+        """Those of a file, and those that the mapping reads and this file calls otherwise or does not keep."""
+        return tuple(dict.fromkeys((*(part.columns if part else ()), *self._columns())))
 
     def _columns(self) -> tuple[str, ...]:
         read = [column for reverser in self.fields.values() if reverser.rule for column in reverser.rule.columns]
