@@ -257,10 +257,10 @@ def forget_records(
     )
 
 
-def still_to_delete(connection: Connection, plan_id: str, migration_keys: Sequence[str]) -> set[str]:
-    """Of these keys those whose records a plan deletes, and has not decided about yet."""
+def still_to_take_back(connection: Connection, plan_id: str, migration_keys: Sequence[str]) -> set[str]:
+    """Of these keys those whose records an undo deletes or changes back, and has not decided about yet."""
     rows = driver_cursor(connection).execute(
-        "SELECT p.migration_key FROM plan_row p WHERE p.plan_id = %s AND p.action = 'delete'"
+        "SELECT p.migration_key FROM plan_row p WHERE p.plan_id = %s AND p.action IN ('delete', 'release', 'restore')"
         f" AND p.migration_key = {ANY_TEXT} AND NOT EXISTS ("
         "SELECT FROM row_state s WHERE s.plan_id = p.plan_id AND s.entity = p.entity AND s.step > 0"
         " AND s.migration_key = p.migration_key AND s.state NOT IN ('intent', 'unknown', 'waiting', 'retried'))",

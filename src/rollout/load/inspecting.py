@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from rollout.connectors.base import LinkReader, RecordLink
 from rollout.connectors.reasons import Reason
-from rollout.journal.rows import still_to_delete
+from rollout.journal.rows import still_to_take_back
 from rollout.load import machine, machine_adopt, machine_undo
 from rollout.load.machine import Decision
 from rollout.load.plan import Action
@@ -91,7 +91,7 @@ class Inspector:
         return machine.after_answer(answer)
 
     def _unless_linked(self, decided: list[tuple[Work, Decision]]) -> list[tuple[Work, Decision]]:
-        """Records to be deleted that others refer to stay, or wait for those that are to be deleted as well."""
+        """Records to be deleted that others refer to stay, or wait for those that still go back themselves."""
         deleted = [work for work, decision in decided if decision.send and _deletes(work)]
         if not deleted:
             return decided
@@ -141,7 +141,7 @@ class Inspector:
     def _leaving(self, migration_keys: set[str]) -> set[str]:
         scope = self._scope
         with scope.journal.transaction() as connection:
-            return still_to_delete(connection, scope.plan.plan_id, sorted(migration_keys))
+            return still_to_take_back(connection, scope.plan.plan_id, sorted(migration_keys))
 
     def _read(self, works: Sequence[Work]) -> dict[str, TargetRecord]:
         """Records by migration key of the rows that they are for."""

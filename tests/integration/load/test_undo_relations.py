@@ -17,6 +17,7 @@ from rollout.phases.approve import approve
 from rollout.phases.undo import run_undo
 from rollout.phases.undo_make import plan_undo
 
+from ._projects import with_rules
 from .conftest import ACCOUNT, CONTACT
 
 ORDER = {"order_no": {}, "account": {"type": "reference", "references": "account"}, "remark": {}}
@@ -170,10 +171,58 @@ def test_a_child_that_goes_back_to_its_earlier_parent_does_not_keep_the_later_on
     assert bench.records("contact")["P"].values["account"] == bench.records()["Company 1"].target_id
 
 
-def test_records_that_refer_to_each_other_go_in_whatever_order(make_bench):
+@pytest.fixture
+def with_parents(make_bench):
+    """Accounts that refer to accounts."""
     account = {**ACCOUNT, "parent": {"type": "reference", "references": "account"}}
     bench = make_bench(entities={"account": account, "contact": CONTACT})
     changed(bench, lambda document: document["entities"]["account"]["fields"].update(parent=account["parent"]))
+    return bench
+
+
+def test_a_record_given_back_to_people_does_not_keep_the_parent_that_we_gave_it(with_parents):
+    bench = with_parents
+    with_rules(bench, account={"adopt_by": [["name"]]})
+    theirs = bench.crm.add("account", {"name": "Theirs", "phone": None, "parent": None}, user="sales")
+    bench.golden({"s:1": {"name": "Parent"}, "s:2": {"name": "Theirs", "parent": "s:1"}})
+    assert bench.plan_and_load().entities["account"].adopted == 1
+    assert bench.records()["Theirs"].values["parent"] == bench.records()["Parent"].target_id
+    done = undo(bench)
+    assert (done.state, done.deleted, done.released, done.kept, done.open) == ("applied", 1, 1, 0, 0)
+    [left] = bench.records().values()
+    assert (left.target_id, left.migration_key, left.values["parent"]) == (theirs, None, None)
+
+
+def test_a_record_that_goes_back_to_its_earlier_parent_does_not_keep_the_later_one(with_parents):
+    bench = with_parents
+    bench.golden({"s:1": {"name": "Earlier"}, "s:2": {"name": "Child", "parent": "s:1"}})
+    bench.plan_and_load()
+    bench.golden({"s:1": {"name": "Earlier"}, "s:2": {"name": "Child", "parent": "s:3"}, "s:3": {"name": "Later"}})
+    second = bench.plan_and_load().plan_id
+    done = undo(bench, wave=None, run=second)
+    assert (done.state, done.deleted, done.restored, done.kept, done.open) == ("applied", 1, 1, 0, 0)
+    assert set(bench.records()) == {"Earlier", "Child"}
+    assert bench.records()["Child"].values["parent"] == bench.records()["Earlier"].target_id
+
+
+def test_a_parent_that_a_record_taken_back_refers_to_all_the_same_stays(with_parents):
+    bench = with_parents
+    bench.golden({"s:1": {"name": "Child", "note": "a"}})
+    bench.plan_and_load()
+    bench.golden({"s:1": {"name": "Child", "note": "b"}, "s:2": {"name": "Parent"}})
+    second = bench.plan_and_load().plan_id
+    plan = plan_undo(bench.context, run=second)
+    approve(bench.context, person="tester", code=bench.code, reason="back again", plan_id=plan.plan_id)
+    held = bench.records()
+    bench.crm.edit("account", held["Child"].target_id, {"parent": held["Parent"].target_id}, user="sales")
+    done = run_undo(bench.context)
+    assert (done.state, done.deleted, done.restored, done.kept, done.open) == ("applied", 0, 1, 1, 0)
+    assert [record.reason for record in done.kept_records] == ["linked_since"]
+    assert bench.records()["Child"].values["note"] == "a"
+
+
+def test_records_that_refer_to_each_other_go_in_whatever_order(with_parents):
+    bench = with_parents
     # A row of owners, and two that own each other.
     rows = {f"s:{n}": {"name": f"Company {n}", "parent": f"s:{n - 1}" if n else None} for n in range(6)}
     rows |= {"s:a": {"name": "A", "parent": "s:b"}, "s:b": {"name": "B", "parent": "s:a"}}
