@@ -38,7 +38,7 @@ stop: .venv/.runtime ## end what make demo left running
 	@$(BIN)/python ops/stop.py
 
 test: .venv/.test lint ## everything but the long ones (under 10 minutes)
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup -m "not attack" --durations=15
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not attack" --durations=15
 
 attack: .venv/.test ## the long ones: kills, browsers, large volumes
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "attack and not alone" --durations=15
