@@ -21,6 +21,7 @@ DISPOSITIONS = {"merged": Bucket.MERGED, "quarantined": Bucket.QUARANTINED, "ski
 _ACCOUNTING = text(f"""
 WITH {EFFECTIVE}, outcome AS MATERIALIZED (
     SELECT e.wave, entity, p.golden_key, e.state FROM effective e JOIN plan_row p USING (plan_id, entity, migration_key)
+    WHERE p.plan_id = ANY(CAST(:plans AS text[]))
 )
 SELECT r.entity, r.disposition, o.state, count(*) AS rows
 FROM source_row r

@@ -80,10 +80,10 @@ def _teaching(connection: duckdb.DuckDBPyConnection, layout: Layout) -> Any:
             continue
         together = " AND ".join(f"l.{column} = r.{column}" for column in rule.columns)
         shared = connection.execute(
-            f"SELECT count(*) FROM {PAIRS} JOIN {FEATURES} AS l ON l.row = join_key_l"  # noqa: S608
-            f" JOIN {FEATURES} AS r ON r.row = join_key_r WHERE {together}"
-        ).fetchall()[0][0]
-        if shared >= _LEAST_PAIRS:
+            f"SELECT 1 FROM {PAIRS} JOIN {FEATURES} AS l ON l.row = join_key_l"  # noqa: S608
+            f" JOIN {FEATURES} AS r ON r.row = join_key_r WHERE {together} LIMIT {_LEAST_PAIRS}"
+        ).fetchall()
+        if len(shared) >= _LEAST_PAIRS:
             seen |= prefixes
             yield rule
 

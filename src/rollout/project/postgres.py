@@ -49,7 +49,7 @@ _LEFTOVER_TIMEOUT_S = 30
 _ANSWER_TIMEOUT_S = 30
 _SETTINGS = {
     "max_connections": "200",
-    "shared_buffers": "128MB",
+    "shared_buffers": "512MB",  # a large load's journal: what it wrote is asked again at its end
     "fsync": "on",
     "synchronous_commit": "on",
     "max_wal_size": "2GB",
