@@ -52,3 +52,12 @@ def test_a_few_nights_and_what_a_blind_check_makes_of_them(demo, monkeypatch):
     monkeypatch.setattr(nightly, "check_source", blind)
     unseen = simulate(demo, nights=4, kinds=[FaultKind.ORDER_EXTRA])
     assert (unseen.faults_seeded, unseen.faults_found, unseen.false_alarms) == (1, 0, 0)
+
+
+@pytest.mark.attack
+def test_a_deleted_customer_is_found_with_what_was_noted_on_it(demo):
+    """What refers to a customer goes with it: its absence follows from the same fault, and no alarm is left over."""
+    seen = simulate(demo, nights=4, kinds=[FaultKind.ACCOUNT_DELETED])
+    assert (seen.faults_seeded, seen.faults_found, seen.alarms) == (1, 1, ())
+    assert seen.faults[0].sign.startswith("missing:legacy:account:deleted_in_crm:")
+    assert seen.messages > 0

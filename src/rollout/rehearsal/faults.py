@@ -172,6 +172,7 @@ def begin(fault: PlantedFault, world: World, sync: str, entity: str) -> None:
         fault.explains = (f"health:sync_lag:{sync}",)
         fault.undo = lambda _: world.bring_up()
     else:
-        record = world.delete_customer()
-        fault.sign = f"missing:legacy:{entity}:deleted_in_crm:{record['migration_key']}"
-        fault.undo = lambda _: world.restore_customer(record)
+        gone = world.delete_customer()
+        fault.sign = f"missing:legacy:{entity}:deleted_in_crm:{gone.record['migration_key']}"
+        fault.explains = tuple(f"missing:legacy:*:deleted_in_crm:{record['migration_key']}" for _, record in gone.noted)
+        fault.undo = lambda _: world.restore_customer(gone)

@@ -6,9 +6,13 @@ Everything goes through the testbed's own interfaces over HTTP, as in a company;
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import httpx
 
 from rollout.errors import Fatal
 from rollout.testbed.fault_kinds import Fault
@@ -19,6 +23,17 @@ COLLEAGUE = "li.na"
 _PRODUCTS = ("精密轴承", "液压阀", "伺服电机", "减速机", "联轴器")
 _ENDLESS = 1_000_000
 _ASKED_AT_ONCE = 500
+_NOTED = ("contact", "followup")
+"""Entities of the CRM that nothing refers to."""
+
+
+@dataclass(frozen=True)
+class Spare:
+    """A customer with whom there is no business, so that a colleague may delete it along with what is noted on it."""
+
+    record: dict[str, Any]
+    noted: tuple[tuple[str, dict[str, Any]], ...]
+    """Its people and the talks with them: (entity of the CRM, record)."""
 
 
 class World:
@@ -38,7 +53,7 @@ class World:
         self._prefix = order_prefix
         self._orders: dict[str, dict[str, Any]] = {}
         self._buyers: list[str] = []
-        self._spare: list[dict[str, Any]] = []
+        self._spare: list[Spare] = []
 
     def close(self) -> None:
         """End the connections."""
@@ -46,15 +61,20 @@ class World:
         self._colleague.close()
 
     def settle_in(self) -> None:
-        """Learn who the customers are; those that nothing refers to never order, so that they can be deleted."""
+        """Learn who the customers are; spare ones never order, so that they can be deleted."""
         accounts = self._all("account")
-        referred = self._referred_to([record["id"] for record in accounts])
-        spare = [record for record in accounts if record["id"] not in referred and record["migration_key"]]
-        if not spare:
-            raise Fatal("the simulation needs a customer that no record refers to", hint="make the demo data anew")
-        self._spare = spare
-        kept = {record["id"] for record in spare}
-        self._buyers = sorted(record["fields"]["legacy_no"] for record in accounts if record["id"] not in kept)
+        links = self._links([record["id"] for record in accounts])
+        noted = {(entity, record["id"]): record for entity in _NOTED for record in self._all(entity)}
+        self._spare = [
+            Spare(record, tuple((link["entity"], noted[link["entity"], link["id"]]) for link in links[record["id"]]))
+            for record in accounts
+            if record["migration_key"]
+            and all(link["entity"] in _NOTED and link["migration_key"] for link in links[record["id"]])
+        ]
+        if not self._spare:
+            raise Fatal("the simulation needs a customer without any business", hint="make the demo data anew")
+        spare = {one.record["id"] for one in self._spare}
+        self._buyers = sorted(record["fields"]["legacy_no"] for record in accounts if record["id"] not in spare)
 
     # What happens every day
 
@@ -134,15 +154,20 @@ class World:
         logins: list[str] = [user["login"] for user in users if user["role"] == "sales"]
         return self._random.choice([login for login in logins if login != COLLEAGUE])
 
-    def delete_customer(self) -> dict[str, Any]:
-        """A colleague deletes a customer; answers the record."""
-        record = self._spare.pop(self._random.randrange(len(self._spare)))
-        self._colleague.delete(f"/api/account/{record['id']}").raise_for_status()
-        return record
+    def delete_customer(self) -> Spare:
+        """A colleague deletes a customer, and before it what refers to it; answers what is gone."""
+        spare = self._spare.pop(self._random.randrange(len(self._spare)))
+        for entity, record in spare.noted:
+            self._colleague.delete(f"/api/{entity}/{record['id']}").raise_for_status()
+        self._colleague.delete(f"/api/account/{spare.record['id']}").raise_for_status()
+        return spare
 
-    def restore_customer(self, record: dict[str, Any]) -> None:
-        """An administrator takes the customer back out of the recycle bin, as it were."""
-        self._batch("account", record["migration_key"], record["fields"])
+    def restore_customer(self, spare: Spare) -> None:
+        """An administrator takes the customer back out of the recycle bin; the colleague notes the rest anew."""
+        record = spare.record
+        restored = self._batch("account", record["migration_key"], record["fields"])
+        for entity, noted in spare.noted:
+            self._batch(entity, noted["migration_key"], noted["fields"] | {"account": restored}, by=self._colleague)
 
     def take_down(self, endpoint: str) -> None:
         """From now on every call of an endpoint is refused."""
@@ -167,20 +192,24 @@ class World:
         record: dict[str, Any] = found[0]
         return record
 
-    def _batch(self, entity: str, key: str, fields: dict[str, Any]) -> None:
+    def _batch(self, entity: str, key: str, fields: dict[str, Any], *, by: httpx.Client | None = None) -> str:
+        """Create a record under a migration key; answers its id."""
         row = {"migration_key": key, "op": "create", "fields": fields}
-        answer = self._keeper.post(f"/api/{entity}/batch", json={"rows": [row]}).raise_for_status().json()
-        if answer["outcomes"][0]["status"] != "created":
-            raise Fatal(f"the simulation could not make {key}: {answer['outcomes'][0]}")
+        answer = (by or self._keeper).post(f"/api/{entity}/batch", json={"rows": [row]}).raise_for_status().json()
+        outcome = answer["outcomes"][0]
+        if outcome["status"] != "created":
+            raise Fatal(f"the simulation could not make {key}: {outcome}")
+        return str(outcome["id"])
 
-    def _referred_to(self, ids: list[str]) -> set[str]:
-        """Those customers that records of any entity refer to, as the CRM itself tells."""
-        referred: set[str] = set()
+    def _links(self, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+        """Which records of any entity refer to customers, by the customer's id, as the CRM itself tells."""
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for start in range(0, len(ids), _ASKED_AT_ONCE):
             body = {"ids": ids[start : start + _ASKED_AT_ONCE]}
             answer = self._keeper.post("/api/account/links", json=body).raise_for_status().json()
-            referred.update(link["to"] for link in answer["links"])
-        return referred
+            for link in answer["links"]:
+                found[link["to"]].append(link)
+        return found
 
     def _all(self, entity: str) -> list[dict[str, Any]]:
         return list(self._pages(entity))
