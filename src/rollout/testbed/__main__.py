@@ -34,7 +34,10 @@ def _listen(host: str, port: int) -> socket.socket:
     """A bound socket; port 0 stands for any free one of `FREE_PORTS`."""
     candidates = [port] if port else random.sample(FREE_PORTS, 50)
     for candidate in candidates:
-        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        # asyncio sends at once (TCP_NODELAY) only where the socket says that it is TCP; an answer in two parts waits
+        # 40 ms otherwise, for the caller to acknowledge the first.
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))
