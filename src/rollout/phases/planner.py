@@ -32,6 +32,8 @@ from rollout.phases.standing import Standing, decided_adoptions
 
 BATCH_ROWS = 2_000
 """Golden records that are planned at once."""
+PARENT_UNDECIDED = "parent_undecided"
+"""Reason of rows that belong to a record about which a person must decide."""
 
 
 class Planner:
@@ -82,6 +84,8 @@ class Planner:
         self._numbers = Numbers(context)
         self._adopted: dict[Reference, str] = {}
         """Target ids of the records that this plan adopts: children are compared with them."""
+        self._withheld: dict[str, set[str]] = {entity: set() for entity in order}
+        """Golden records that are not in the target, and that nothing but a person's decision about others lets go."""
         self._waits: Counter[str] = Counter()
         self.call_s: list[float] = []
         """What reading calls by key took."""
@@ -143,7 +147,8 @@ class Planner:
         parents = self._context.project.spec.entities[entity].references
         # Waits until all of them have their keys.
         undecided = [self._undecided(name) for name in (entity, *parents.values())]
-        doubtful = bool(open_keys) or any(undecided) or bool(self._repairs.of(entity))
+        withheld = any(self._withheld[parent] for parent in parents.values())
+        doubtful = bool(open_keys) or any(undecided) or withheld or bool(self._repairs.of(entity))
         keys = self._keys(entity, [record.golden_key for record in batch])
         planned: list[PlannedRow] = []
         to_compare: list[GoldenRecord] = [] if doubtful else list(batch)
@@ -154,6 +159,7 @@ class Planner:
                 planned.append(row)
             else:
                 to_compare.append(record)
+        self._withhold(entity, planned)
         to_compare = list(self._numbers.given(entity, to_compare, keys))
         references = self._references(entity, to_compare)
         known = self._known(entity, [keys[record.golden_key] for record in to_compare], references)
@@ -252,11 +258,21 @@ class Planner:
             told = "matching joined or parted records that are already loaded: a person decides"
         elif key in open_keys:
             reason, told = "outcome_unknown", "an earlier load sent this record, and what became of it is not known yet"
-        elif any(golden in self._undecided(fields[name]) for name, golden in record.parents.items() if golden):
-            reason, told = "parent_undecided", "a person must decide about the record it belongs to first"
+        elif any(self._waits_for_person(fields[name], golden) for name, golden in record.parents.items() if golden):
+            reason, told = PARENT_UNDECIDED, "a person must decide about the record it belongs to first"
         else:
             return None
         return PlannedRow(key, record.golden_key, Action.CONFLICT, reason_code=reason, message=told)
+
+    def _waits_for_person(self, entity: str, golden: str) -> bool:
+        return golden in self._undecided(entity) or golden in self._withheld[entity]
+
+    def _withhold(self, entity: str, planned: Sequence[PlannedRow]) -> None:
+        """Note rows that no load brings into the target: what belongs to them waits for the same person."""
+        held = {row.migration_key: row.golden_key for row in planned if row.reason_code == PARENT_UNDECIDED}
+        if held:
+            loaded = self._parent_ids([{"": Reference(entity, key)} for key in held])
+            self._withheld[entity] |= {golden for key, golden in held.items() if Reference(entity, key) not in loaded}
 
     def _keys(self, entity: str, golden_keys: Sequence[str]) -> dict[str, str]:
         with self._journal.transaction() as connection:

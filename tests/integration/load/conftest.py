@@ -76,11 +76,12 @@ class Bench:
         contacts: Mapping[str, Mapping[str, str | None]] | None = None,
         *,
         merged: Mapping[str, str] | None = None,
+        **others: Mapping[str, Mapping[str, str | None]],
     ) -> None:
         """Put golden records in place, as a cleansing would: by golden key; ``merged`` maps source to golden key."""
         summary: dict[str, object] = {}
         ledgers = []
-        for ordinal, (entity, records) in enumerate((("account", accounts), ("contact", contacts or {}))):
+        for ordinal, (entity, records) in enumerate({"account": accounts, "contact": contacts or {}, **others}.items()):
             fields = list(self.context.project.spec.entities[entity].fields)
             path = self.context.project.workspace.stages / entity / f"golden-{len(list(self._stages(entity)))}.parquet"
             path.parent.mkdir(exist_ok=True)

@@ -9,6 +9,8 @@ import pytest
 from rollout.errors import OutcomeUnknown
 from rollout.load import looking, sending
 
+from .conftest import ACCOUNT, CONTACT
+
 ROWS = {f"s:{n}": {"name": f"Company {n}"} for n in range(4)}
 PEOPLE = {f"c:{n}": {"name": f"Person {n}", "account": f"s:{n % 4}"} for n in range(8)}
 
@@ -54,3 +56,35 @@ def test_children_of_a_refused_parent_still_wait(bench):
     summary = bench.plan_and_load()
     assert (summary.entities["account"].rejected, summary.entities["contact"].waiting) == (1, 2)
     assert summary.rows == 12
+
+
+VISIT = {"name": {"required": True}, "contact": {"type": "reference", "references": "contact", "required": True}}
+
+
+def test_what_belongs_to_a_record_that_a_person_withholds_is_withheld_too_down_to_grandchildren(make_bench):
+    """Otherwise it waited for a load that never comes: starting the import again would not help."""
+    bench = make_bench(entities={"account": ACCOUNT, "contact": CONTACT, "visit": VISIT})
+    project = bench.context.project
+    document = project.spec.model_dump()
+    source = document["entities"]["contact"]["sources"][0] | {"name": "visits", "path": "accounts.csv"}
+    document["entities"]["visit"] = {"label": "拜访", "title_field": "name", "fields": VISIT, "sources": [source]}
+    bench.context = replace(bench.context, project=replace(project, spec=type(project.spec).model_validate(document)))
+    loaded = {"c:0": PEOPLE["c:0"], "c:2": PEOPLE["c:2"]}
+    bench.golden(ROWS, loaded, visit={"v:0": {"name": "Visit 0", "contact": "c:0"}})
+    assert bench.plan_and_load().closed
+
+    visits = {f"v:{n}": {"name": f"Visit {n}", "contact": f"c:{n}"} for n in range(8)}
+    joined = {key: row for key, row in ROWS.items() if key != "s:1"}
+    people = {
+        key: row | {"account": "s:0" if row["account"] == "s:1" else row["account"]} for key, row in PEOPLE.items()
+    }
+    bench.golden(joined, people, merged={"s:1": "s:0"}, visit=visits)
+    plan = bench.plan()
+    assert plan.entities["account"].conflicts == {"cluster_joined": 1}
+    assert plan.entities["contact"].conflicts == {"parent_undecided": 4}
+    # The visit to the contact that is there goes on; those to the three that a person withholds do not.
+    assert plan.entities["visit"].conflicts == {"parent_undecided": 3}
+    bench.approve()
+    summary = bench.load()
+    assert (summary.entities["visit"].created, summary.entities["visit"].unchanged) == (4, 1)
+    assert (summary.closed, summary.state) == (True, "applied")
