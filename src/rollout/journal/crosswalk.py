@@ -59,15 +59,33 @@ _UNDECIDED = text(f"""
 
 
 # A key that no target has ever seen binds nobody: matching may still change its mind.
+_UNSEEN = """
+    NOT EXISTS (SELECT 1 FROM target_record t WHERE t.project_id = :project AND t.entity = :entity
+                  AND t.migration_key = k.migration_key)
+    AND NOT EXISTS (SELECT 1 FROM row_line s JOIN plan p USING (plan_id) WHERE p.project_id = :project
+                      AND s.entity = :entity AND s.state IN ('intent', 'unknown')
+                      AND s.migration_key = k.migration_key)
+"""
 _FORGET = text(f"""
     DELETE FROM key_assignment k USING ({_MEMBERS}) m
     WHERE k.project_id = :project AND k.entity = :entity AND k.source_key = m.source_key
-      AND m.golden_key = ANY(:golden_keys)
-      AND NOT EXISTS (SELECT 1 FROM target_record t WHERE t.project_id = :project AND t.entity = :entity
-                        AND t.migration_key = k.migration_key)
-      AND NOT EXISTS (SELECT 1 FROM row_line s JOIN plan p USING (plan_id) WHERE p.project_id = :project
-                        AND s.entity = :entity AND s.state IN ('intent', 'unknown')
-                        AND s.migration_key = k.migration_key)
+      AND m.golden_key = ANY(:golden_keys) AND {_UNSEEN}
+""")
+
+# Records of ours that no row stands for any more: their rows are held back or gone, and those of no other wave are.
+_DESERTED = text("""
+    SELECT h.migration_key, h.target_id FROM target_record h
+    WHERE h.project_id = :project AND h.entity = :entity AND h.target = :target AND NOT EXISTS (
+        SELECT FROM key_assignment k JOIN source_row r USING (project_id, entity, source_key)
+        WHERE k.project_id = h.project_id AND k.entity = h.entity AND k.migration_key = h.migration_key
+          AND r.disposition IN ('golden', 'merged'))
+""")
+_TAKE_OVER = text(f"""
+    UPDATE key_assignment k SET migration_key = :migration_key
+    WHERE k.project_id = :project AND k.entity = :entity AND k.migration_key = (
+        SELECT migration_key FROM key_assignment
+        WHERE project_id = :project AND entity = :entity AND source_key = :golden_key)
+      AND {_UNSEEN}
 """)
 
 
@@ -98,6 +116,23 @@ def _spread(connection: Connection, parameters: dict[str, str]) -> dict[str, str
     if drawn and drawn == connection.execute(_RECORDS, parameters).scalar_one():
         return {}  # no row of any record had a key before: none can have been joined or parted
     return {row.golden_key: row.reason for row in connection.execute(_UNDECIDED, parameters)}
+
+
+def deserted(connection: Connection, project_id: str, entity: str, target: str) -> dict[str, str]:
+    """Records of ours in a target whose source rows are all held back or gone: migration keys by target id."""
+    found = connection.execute(_DESERTED, {"project": project_id, "entity": entity, "target": target})
+    return {row.target_id: row.migration_key for row in found}
+
+
+def take_over(connection: Connection, project_id: str, entity: str, golden_key: str, migration_key: str) -> bool:
+    """Let a golden record go on as a record that is in the target already; False where it is in a target itself."""
+    parameters = {
+        "project": project_id,
+        "entity": entity,
+        "golden_key": golden_key,
+        "migration_key": migration_key,
+    }
+    return connection.execute(_TAKE_OVER, parameters).rowcount > 0
 
 
 def keys(connection: Connection, project_id: str, entity: str, source_keys: Sequence[str]) -> dict[str, str]:

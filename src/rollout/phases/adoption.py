@@ -27,7 +27,7 @@ READ_ROWS = 5_000
 """Records of the target that are looked at together."""
 
 _Index = list[dict[str, list[str]]]
-"""For each key: the target ids of the records that people made, by what they are compared by."""
+"""For each key: the target ids of records that nothing stands for, by what they are compared by."""
 
 
 def adoption_keys(spec: ProjectSpec, entity: str) -> tuple[MatchKey, ...]:
@@ -63,6 +63,7 @@ class AdoptionFinder:
         self._keys = adoption_keys(context.project.spec, entity)
         self._model = context.project.spec.match.get(entity, MatchSpec()).model
         self._different: set[tuple[str, str]] = set()
+        self._deserted: Mapping[str, str] = {}
         self.calls = 0
         """Calls made so far, about: of pages only the target knows how many records they hold."""
 
@@ -72,7 +73,11 @@ class AdoptionFinder:
         batches: Iterable[Sequence[GoldenRecord]],
         ours: Callable[[Sequence[GoldenRecord]], Sequence[Values]],
     ) -> Adoptions:
-        """Compare the wave's records that were never loaded with those of the target that have no migration key.
+        """Compare the wave's records that were never loaded with those of the target that nothing stands for.
+
+        Those are the records without migration key, which people made, and records of ours whose rows are all held
+        back or gone: a customer that comes back as another row must not be made a second time. What is found to be
+        one of the latter goes on under its migration key from now on, and is no adoption.
 
         Nothing is read where no record could be adopted: all were loaded before, or the target has no records.
 
@@ -92,6 +97,10 @@ class AdoptionFinder:
         spec = self._context.project.spec.entities[self._entity]
         transforms = transform_context(self._context.project, self._entity, spec.sources[0])
         likely_path(self._context, self._entity, self._target_name, wave).unlink(missing_ok=True)
+        with self._context.journal.transaction() as connection:
+            self._deserted = crosswalk.deserted(
+                connection, self._context.journal.project_id, self._entity, self._target_name
+            )
         entered = self._entered(spec, transforms)
         if not entered:
             return Adoptions()
@@ -107,13 +116,26 @@ class AdoptionFinder:
                     likely.add_ours([record.golden_key for record in batch], values)
             exact = self._decided(self._not_loaded(claims), entered)
             if likely is None:
-                return exact
+                return self._taken_over(exact)
             for table in entered:
                 likely.add_theirs(table["_id"].to_pylist(), table)
-            return self._with_likely(exact, likely.find(), wave)
+            return self._taken_over(self._with_likely(exact, likely.find(), wave))
         finally:
             if likely is not None:
                 likely.close()
+
+    def _taken_over(self, found: Adoptions) -> Adoptions:
+        """Let records of ours that were found be gone on with; the rest are adoptions."""
+        journal = self._context.journal
+        ours = {golden: target_id for golden, target_id in found.found.items() if target_id in self._deserted}
+        kept: dict[str, tuple[str, ...]] = {}
+        with journal.transaction() as connection:
+            for golden_key, target_id in ours.items():
+                key = self._deserted[target_id]
+                if not crosswalk.take_over(connection, journal.project_id, self._entity, golden_key, key):
+                    kept[golden_key] = (target_id,)  # another target has both: only a person can say what to do
+        left = {golden: target_id for golden, target_id in found.found.items() if golden not in ours}
+        return Adoptions(left, {**found.ambiguous, **kept})
 
     def _wait(self) -> None:
         self._throttle.wait()
@@ -129,7 +151,7 @@ class AdoptionFinder:
             return crosswalk.lacks_records(connection, project_id, self._entity, self._target_name, wave)
 
     def _entered(self, spec: EntitySpec, transforms: TransformContext) -> list[Any]:
-        """The target's records without migration key, cleansed: tables of `_id` and the fields that are compared."""
+        """The target's records that nothing stands for, cleansed: tables of `_id` and the fields that are compared."""
         from rollout.match.layout import Layout  # noqa: PLC0415 - heavy, and seldom needed
 
         compared = Layout(self._model, self._entity).placed if self._model else ()
@@ -197,7 +219,7 @@ class AdoptionFinder:
     def _records(self) -> Iterator[TargetRecord]:
         self._wait()
         for number, record in enumerate(self._target.read_all(self._entity), 1):
-            if record.migration_key is None:
+            if record.migration_key is None or record.target_id in self._deserted:
                 yield record
             if number % self._target.capabilities.max_read_keys == 0:
                 self._wait()

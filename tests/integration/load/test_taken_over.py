@@ -1,0 +1,83 @@
+"""Customers that come back as another row while their own is held back or gone: never made a second time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.load._projects import with_rules
+
+ACCOUNTS = {f"s:{n}": {"name": f"Company {n}", "phone": f"+862161234{n:03}", "note": "ours"} for n in range(6)}
+CONTACTS = {f"c:{n}": {"name": f"Person {n}", "account": f"s:{n}"} for n in range(6)}
+
+
+@pytest.fixture
+def bench(make_bench):
+    bench = make_bench()
+    with_rules(
+        bench,
+        account={"keys": [{"name": "phone", "fields": ["phone"]}]},
+        contact={"keys": [{"name": "person", "fields": ["account", "name"]}]},
+    )
+    return bench
+
+
+def without(rows, *keys):
+    return {key: row for key, row in rows.items() if key not in keys}
+
+
+def test_a_row_that_joins_while_its_record_s_own_is_held_back_goes_on_as_that_record(bench):
+    bench.golden(ACCOUNTS, CONTACTS)
+    bench.plan_and_load()
+    before = bench.records()["Company 1"]
+    bench.edit("Company 1", note="typed by sales")
+    new = {**ACCOUNTS["s:1"], "name": "Company One"}
+    people = {**without(CONTACTS, "c:1"), "c:9": {"name": "Person 9", "account": "t:1"}}
+    bench.golden({**without(ACCOUNTS, "s:1"), "t:1": new}, people)
+    plan = bench.plan().entities["account"]
+    assert (plan.create, plan.adopt, plan.update, plan.unchanged) == (0, 0, 1, 5)
+    assert (plan.fields, plan.kept) == ({"name": 1}, {"note": 1})  # what people typed is still told from ours
+    bench.approve()
+    assert bench.load().closed
+    after = bench.records()["Company One"]
+    assert (after.target_id, after.migration_key) == (before.target_id, before.migration_key)
+    assert len(bench.records()) == 6
+    assert bench.records("contact")["Person 9"].values["account"] == after.target_id
+
+
+def test_the_repaired_row_finds_its_record_again(bench):
+    bench.golden(ACCOUNTS)
+    bench.plan_and_load()
+    bench.golden({**without(ACCOUNTS, "s:1"), "t:1": ACCOUNTS["s:1"]})
+    assert bench.plan_and_load().entities["account"].unchanged == 6
+    bench.golden(without(ACCOUNTS, "s:1") | {"t:1": ACCOUNTS["s:1"]}, merged={"s:1": "t:1"})
+    plan = bench.plan().entities["account"]
+    assert (plan.unchanged, plan.conflict) == (6, 0)
+    # Where the two are not one after all, both rows mean the same record: a person decides.
+    bench.golden({**ACCOUNTS, "t:1": {**ACCOUNTS["s:1"], "phone": "+862199999999"}})
+    assert bench.plan().entities["account"].conflicts == {"cluster_split": 2}
+
+
+def test_two_rows_that_could_be_the_record_are_left_to_a_person(bench):
+    bench.golden(ACCOUNTS)
+    bench.plan_and_load()
+    bench.golden({**without(ACCOUNTS, "s:1"), "t:1": ACCOUNTS["s:1"], "t:2": ACCOUNTS["s:1"]})
+    plan = bench.plan().entities["account"]
+    assert (plan.create, plan.conflicts) == (0, {"adoption_ambiguous": 2})
+
+
+def test_a_record_whose_row_still_stands_for_it_is_nobody_else_s(bench):
+    """Matching left the two apart, so they are two: only deserted records are taken over."""
+    bench.golden(ACCOUNTS)
+    bench.plan_and_load()
+    bench.golden({**ACCOUNTS, "t:1": {**ACCOUNTS["s:1"], "name": "Company 1b"}})
+    plan = bench.plan().entities["account"]
+    assert (plan.create, plan.unchanged) == (1, 6)
+
+
+def test_a_record_that_people_deleted_is_not_gone_on_with(bench):
+    bench.golden(ACCOUNTS)
+    bench.plan_and_load()
+    bench.crm.remove("account", bench.records()["Company 1"].target_id)
+    bench.golden({**without(ACCOUNTS, "s:1"), "t:1": ACCOUNTS["s:1"]})
+    plan = bench.plan().entities["account"]
+    assert (plan.create, plan.unchanged) == (1, 5)
