@@ -14,7 +14,7 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from pydantic import ConfigDict, Field, SecretStr
 
-from flows._common import ProjectOptions
+from flows._options import ProjectOptions
 
 
 def _form_order(schema: dict[str, Any]) -> None:

@@ -8,9 +8,9 @@ from prefect import State, flow
 from prefect.states import Completed
 from pydantic import Field
 
-from flows._common import phase_task
 from flows._decisions import DecisionOptions, forget_code, go_on_with
 from flows._states import failed
+from flows._tasks import phase_task
 from rollout.phases.approve import ApprovalSummary, approve
 from rollout.phases.context import PhaseContext
 

@@ -7,10 +7,12 @@ from typing import Any
 from prefect import State, flow
 from prefect.states import Completed
 
-from flows._artifacts import publish_findings, publish_reports
-from flows._common import ProjectOptions, phase_task
+from flows._artifacts import publish_reports
 from flows._data import publish_assessed
+from flows._options import ProjectOptions
 from flows._states import failed
+from flows._tables import publish_findings
+from flows._tasks import phase_task
 from rollout.phases.assess import AssessSummary, run_assess
 from rollout.phases.context import PhaseContext
 

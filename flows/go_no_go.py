@@ -8,10 +8,10 @@ from prefect import State, flow
 from prefect.states import Completed
 from pydantic import Field
 
-from flows._artifacts import publish_gates
-from flows._common import phase_task
 from flows._decisions import DecisionOptions, forget_code, go_on_with
 from flows._states import failed
+from flows._tables import publish_gates
+from flows._tasks import phase_task
 from rollout.phases.context import PhaseContext
 from rollout.phases.decide import DecisionSummary, decide
 

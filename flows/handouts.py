@@ -13,9 +13,10 @@ from prefect import State, flow
 from prefect.states import Completed
 from pydantic import Field
 
-from flows._common import ProjectOptions, phase_task
 from flows._handouts import publish_handouts
+from flows._options import ProjectOptions
 from flows._states import failed
+from flows._tasks import phase_task
 from rollout.phases.context import PhaseContext
 from rollout.phases.dormant_people import export_dormant
 from rollout.phases.map_export import export_map

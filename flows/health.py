@@ -7,9 +7,10 @@ from typing import Any
 from prefect import State, flow
 from prefect.states import Completed, Failed
 
-from flows._common import ProjectOptions, phase_task
 from flows._operation import publish_probes
+from flows._options import ProjectOptions
 from flows._states import failed
+from flows._tasks import phase_task
 from rollout.phases.context import PhaseContext
 from rollout.phases.health import HealthSummary, run_health
 

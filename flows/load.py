@@ -8,9 +8,10 @@ from prefect import State, flow
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows._artifacts import publish_conservation, publish_gates
-from flows._common import EntityOptions, phase_task
+from flows._options import EntityOptions
 from flows._states import failed, gate_state
+from flows._tables import publish_conservation, publish_gates
+from flows._tasks import phase_task
 from rollout.model.verdict import Verdict
 from rollout.phases.context import PhaseContext
 from rollout.phases.load import LoadSummary, run_load

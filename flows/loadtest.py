@@ -7,9 +7,11 @@ from typing import Any
 from prefect import State, flow
 from pydantic import Field
 
-from flows._artifacts import publish_findings, publish_gates, publish_reports
-from flows._common import ProjectOptions, phase_task
+from flows._artifacts import publish_reports
+from flows._options import ProjectOptions
 from flows._states import failed, gate_state
+from flows._tables import publish_findings, publish_gates
+from flows._tasks import phase_task
 from rollout.phases.context import PhaseContext
 from rollout.phases.loadtest import LoadTestSummary, run_loadtest
 

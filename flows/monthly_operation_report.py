@@ -9,8 +9,9 @@ from prefect.states import Completed
 from pydantic import Field
 
 from flows._artifacts import publish_reports
-from flows._common import ProjectOptions, phase_task
+from flows._options import ProjectOptions
 from flows._states import failed
+from flows._tasks import phase_task
 from rollout.phases.context import PhaseContext
 from rollout.phases.monthly import MonthlySummary, write_monthly_report
 

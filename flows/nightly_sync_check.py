@@ -6,9 +6,11 @@ from typing import Any
 
 from prefect import State, flow
 
-from flows._artifacts import publish_findings, publish_gates, publish_link
-from flows._common import ProjectOptions, phase_task
+from flows._artifacts import publish_link
+from flows._options import ProjectOptions
 from flows._states import failed, gate_state
+from flows._tables import publish_findings, publish_gates
+from flows._tasks import phase_task
 from rollout.phases.context import PhaseContext
 from rollout.phases.nightly import PHASE, SyncCheckSummary, run_sync_check
 

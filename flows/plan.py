@@ -7,10 +7,11 @@ from typing import Any
 from prefect import State, flow
 from prefect.states import Completed
 
-from flows._artifacts import publish_findings
-from flows._common import WaveOptions, phase_task
+from flows._options import WaveOptions
 from flows._plans import publish_plan
 from flows._states import failed
+from flows._tables import publish_findings
+from flows._tasks import phase_task
 from rollout.phases.context import PhaseContext
 from rollout.phases.plan import PlanSummary, run_plan
 

@@ -9,8 +9,9 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 
 from flows._artifacts import key
-from flows._common import ProjectOptions, phase_task
+from flows._options import ProjectOptions
 from flows._states import failed
+from flows._tasks import phase_task
 from rollout.phases.context import PhaseContext
 from rollout.phases.retention import RetentionSummary, run_retention
 from rollout.report.markdown import markdown_table

@@ -10,10 +10,11 @@ from typing import Any
 from prefect import State, flow
 from pydantic import Field
 
-from flows._artifacts import publish_conservation, publish_gates
-from flows._common import WaveOptions, phase_task
+from flows._options import WaveOptions
 from flows._rejects import publish_rejects
 from flows._states import failed
+from flows._tables import publish_conservation, publish_gates
+from flows._tasks import phase_task
 from flows.load import load_state
 from rollout.phases.context import PhaseContext
 from rollout.phases.load import LoadSummary, run_load

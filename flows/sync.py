@@ -8,9 +8,10 @@ from prefect import State, flow
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows._artifacts import publish_syncs
-from flows._common import ProjectOptions, phase_task
+from flows._options import ProjectOptions
 from flows._states import failed
+from flows._tables import publish_syncs
+from flows._tasks import phase_task
 from rollout.phases.context import PhaseContext
 from rollout.phases.sync import SyncSummary, run_sync
 

@@ -10,10 +10,10 @@ from prefect import State, flow
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows._common import phase_task
 from flows._decisions import DecisionOptions, forget_code, go_on_with
 from flows._handouts import Taken, Trouble, publish_handouts, publish_trouble
 from flows._states import failed
+from flows._tasks import phase_task
 from flows.handouts import KIND, Kind
 from rollout.errors import ConfigError
 from rollout.phases.context import PhaseContext

@@ -11,10 +11,11 @@ from prefect import State, flow
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows._artifacts import publish_conservation, publish_gates
-from flows._common import ProjectOptions, phase_task
-from flows._plans import publish_undo
+from flows._options import ProjectOptions
 from flows._states import failed, gate_state
+from flows._tables import publish_conservation, publish_gates
+from flows._tasks import phase_task
+from flows._undone import publish_undo
 from rollout.phases.context import PhaseContext
 from rollout.phases.undo import UndoSummary, run_undo
 

@@ -8,9 +8,10 @@ from prefect import State, flow
 from prefect.states import Completed
 from pydantic import Field
 
-from flows._common import ProjectOptions, phase_task
-from flows._plans import publish_undo_plan
+from flows._options import ProjectOptions
 from flows._states import failed
+from flows._tasks import phase_task
+from flows._undone import publish_undo_plan
 from rollout.phases.context import PhaseContext
 from rollout.phases.undo_make import UndoPlanSummary, plan_undo
 

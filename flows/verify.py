@@ -6,9 +6,11 @@ from typing import Any
 
 from prefect import State, flow
 
-from flows._artifacts import publish_gates, publish_reports
-from flows._common import WaveOptions, phase_task
+from flows._artifacts import publish_reports
+from flows._options import WaveOptions
 from flows._states import failed, gate_state
+from flows._tables import publish_gates
+from flows._tasks import phase_task
 from rollout.phases.context import PhaseContext
 from rollout.phases.verify import VerifySummary, run_verify
 

@@ -13,8 +13,9 @@ from typing import Any
 from prefect import Flow, State, flow
 from prefect.states import Completed
 
-from flows._common import ProjectOptions, phase_task
+from flows._options import ProjectOptions
 from flows._states import failed
+from flows._tasks import phase_task
 from flows.assess import AssessOptions, assess
 from flows.cleanse import CleanseOptions, cleanse
 from flows.integrate import IntegrateOptions, integrate
