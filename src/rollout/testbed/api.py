@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, HTTPException, Path, Query, Response
 from sqlalchemy import text
 
 from rollout.testbed import reading
@@ -76,8 +76,13 @@ def describe(caller: Caller, crm: CrmPart) -> Description:
     )
 
 
-@router.post("/{entity}/batch", tags=["bulk"], summary="Create, change and delete records by migration key")
-def batch(entity: EntityName, batch: Batch, caller: Caller, crm: CrmPart, *, quiet: Quiet = False) -> BatchAnswer:
+@router.post(
+    "/{entity}/batch",
+    tags=["bulk"],
+    summary="Create, change and delete records by migration key",
+    response_model=BatchAnswer,
+)
+def batch(entity: EntityName, batch: Batch, caller: Caller, crm: CrmPart, *, quiet: Quiet = False) -> Response:
     """Store up to 200 rows; each succeeds or fails for itself.
 
     `release` changes a record as `update` does, and takes the migration key from it. `delete` takes no fields.
@@ -94,7 +99,9 @@ def batch(entity: EntityName, batch: Batch, caller: Caller, crm: CrmPart, *, qui
         administrator(crm, caller)
     rows = [Row(row.migration_key, row.op, row.fields, row.id, row.expected_version) for row in batch.rows]
     stored = write_rows(crm.engine, ENTITIES[entity], rows, caller, return_records=batch.return_records, quiet=quiet)
-    return BatchAnswer(outcomes=[_outcome(done) for done in stored])
+    answer = BatchAnswer.model_construct(outcomes=[_outcome(done) for done in stored])
+    # Written at once: by way of plain objects, as the framework does it, it takes ten times as long.
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 @router.post("/{entity}/lookup", tags=["bulk"], summary="Records by migration key or id")
@@ -207,7 +214,7 @@ def _describe_field(field: Field, *, unique: bool, writable: bool) -> FieldDescr
 
 
 def _outcome(done: Outcome) -> RowOutcome:
-    return RowOutcome(
+    return RowOutcome.model_construct(
         migration_key=done.row.key or "",
         status=done.status,
         id=done.id,

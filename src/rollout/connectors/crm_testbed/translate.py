@@ -36,43 +36,40 @@ def target_field(described: Mapping[str, Any]) -> TargetField:
 
 def to_message(fields: Mapping[str, TargetField], row: WriteRow) -> dict[str, Any]:
     """A row as the API takes it. Raises ValueError if a value is not of its field's type."""
+    # Half a surrogate pair cannot travel: a UnicodeEncodeError is a ValueError.
+    "".join(filter(None, row.values.values())).encode()
+    sent: dict[str, Any] = dict(row.values)
+    for name, field in fields.items():
+        if (field.type is FieldType.BOOLEAN or field.type is FieldType.INTEGER) and sent.get(name) is not None:
+            sent[name] = _to_json(field.type, name, sent[name])
     return {
         "migration_key": row.migration_key,
         "op": row.op.value,
         "id": row.target_id,
         "expected_version": int(row.expected_version) if row.expected_version is not None else None,
-        "fields": {name: _to_json(fields.get(name), name, value) for name, value in row.values.items()},
+        # A field that the CRM does not have is sent as text; it is the CRM that refuses it.
+        "fields": sent,
     }
 
 
-def _to_json(field: TargetField | None, name: str, value: str | None) -> str | int | bool | None:
-    """A field the CRM does not have is sent as text; it is the CRM that refuses it."""
-    if value is None:
-        return None
-    value.encode()  # half a surrogate pair cannot travel: a UnicodeEncodeError is a ValueError
-    if field is None:
-        return value
-    if field.type is FieldType.BOOLEAN:
+def _to_json(kind: FieldType, name: str, value: str) -> int | bool:
+    if kind is FieldType.BOOLEAN:
         if value not in ("true", "false"):
             raise ValueError(f"{name} is neither true nor false")
         return value == "true"
-    if field.type is FieldType.INTEGER:
-        if not _INTEGER.fullmatch(value):
-            raise ValueError(f"{name} is not an integer")
-        number = int(value)
-        if number.bit_length() > _INTEGER_BITS:
-            raise ValueError(f"{name} is too large an integer")
-        return number
-    return value
+    if not _INTEGER.fullmatch(value):
+        raise ValueError(f"{name} is not an integer")
+    number = int(value)
+    if number.bit_length() > _INTEGER_BITS:
+        raise ValueError(f"{name} is too large an integer")
+    return number
 
 
-def _to_text(field: TargetField | None, value: Any) -> str | None:
+def _to_text(value: Any) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
-    if field is not None and field.type is FieldType.DECIMAL:
-        return _plain_decimal(str(value))
     return str(value)
 
 
@@ -89,11 +86,17 @@ def _plain_decimal(text: str) -> str:
 
 def record(entity: str, fields: Mapping[str, TargetField], item: Mapping[str, Any]) -> TargetRecord:
     """A record as the API shows it."""
+    values = {
+        name: value if value.__class__ is str and value else _to_text(value) for name, value in item["fields"].items()
+    }
+    for name, field in fields.items():
+        if field.type is FieldType.DECIMAL and (text := values.get(name)) is not None:
+            values[name] = _plain_decimal(text)
     return TargetRecord(
         entity=entity,
         migration_key=item["migration_key"],
         target_id=item["id"],
-        values={name: _to_text(fields.get(name), value) for name, value in item["fields"].items()},
+        values=values,
         version=str(item["version"]),
         modified_by=item["modified_by"],
         created_at=datetime.fromisoformat(item["created_at"]),
