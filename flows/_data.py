@@ -44,7 +44,7 @@ def publish_assessed(context: PhaseContext, summary: AssessSummary) -> None:
     create_markdown_artifact(
         "\n\n".join(table(language) for language in project.languages)
         + f"\n\n{sum(summary.rows.values()):,} 行 rows, {sum(summary.findings.values()):,} 项发现 findings\n",
-        key=key(project.id, "health"),
+        key=key(project.id, "data-health"),
         description=f"数据健康度 · Health of the data: {figures.points(summary.score)} / 100",
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rollout.assess.findings import by_severity
 from rollout.assess.model import Ratio
 from rollout.model.outcome import Accounting, Bucket
-from rollout.model.verdict import Comparison, CriterionResult
+from rollout.model.verdict import Comparison, CriterionResult, GateResult
 from rollout.project.spec import Language
 from rollout.report import figures
 from rollout.report.assessment import FindingRow
@@ -17,7 +18,10 @@ from rollout.report.messages import Messages, messages
 from rollout.report.status import override_text
 
 BUCKETS = (*(bucket.value for bucket in Bucket), "not_loaded")
-"""Rows of the conservation table; `not_loaded` is shown because a load that never ran must not look complete."""
+"""Where a row may be; `not_loaded` is one of them because a load that never ran must not look complete."""
+
+ACTIONS = ("create", "update", "adopt", "unchanged", "skip", "conflict", "restore", "release", "delete", "keep")
+"""A plan's actions in the order of its table; what else a plan names follows."""
 
 RECONCILED = tuple(name for name in ReconcileFigures.model_fields if name != "entity")
 
@@ -36,6 +40,7 @@ def render_acceptance(doc: Acceptance, language: Language) -> str:
         language: zh or en.
     """
     t = messages(language)
+    filled = [name for name in BUCKETS if any(getattr(entity, name) for entity in doc.accounting)]
     return render(
         "acceptance.html.jinja",
         language,
@@ -44,7 +49,11 @@ def render_acceptance(doc: Acceptance, language: Language) -> str:
         accounted=bool(doc.accounting) and all(entity.accounted for entity in doc.accounting),
         loaded=Ratio(part=doc.loaded_rows, whole=doc.source_rows),
         proven=weakest_bound(doc.samples),
-        bucket_names=BUCKETS,
+        filled=filled,
+        empty=[name for name in BUCKETS if name not in filled],
+        gates=[named_details(gate, doc, t) for gate in doc.gates],
+        actions=planned_actions(doc),
+        planned=planned_rows(doc),
         reconcile_names=RECONCILED,
         reasons=sorted(doc.reasons, key=lambda r: (-r.rows, r.entity, r.reason_code)),
         most=max((reason.rows for reason in doc.reasons), default=1),
@@ -63,6 +72,32 @@ def entity_name(doc: Acceptance, entity: str, t: Messages) -> str:
     """An entity's label in the document's language."""
     label = doc.labels.get(entity)
     return t.label(label.zh, label.en) if label else entity
+
+
+def named_details(gate: GateResult, doc: Acceptance, t: Messages) -> GateResult:
+    """The gate with its criteria's details in the entities' labels instead of their names."""
+    names = "|".join(re.escape(name) for name in sorted(doc.labels, key=len, reverse=True))
+    if not names:
+        return gate
+    known = re.compile(rf"(?<![\w.])({names})(?=[ :,]|$)")
+    told = [
+        criterion.model_copy(update={"detail": known.sub(lambda hit: entity_name(doc, hit[1], t), criterion.detail)})
+        for criterion in gate.criteria
+    ]
+    return gate.model_copy(update={"criteria": tuple(told)})
+
+
+def planned_rows(doc: Acceptance) -> list[tuple[str, dict[str, int]]]:
+    """Rows by action of each entity of the plan, in the conservation table's order."""
+    order = [line.entity for line in doc.accounting]
+    found = doc.plan.actions if doc.plan else {}
+    return sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else len(order), item[0]))
+
+
+def planned_actions(doc: Acceptance) -> list[str]:
+    """Actions that the plan takes on any row, in the order of ACTIONS."""
+    found = {action for _, rows in planned_rows(doc) for action, count in rows.items() if count}
+    return [*(action for action in ACTIONS if action in found), *sorted(found.difference(ACTIONS))]
 
 
 def buckets(entity: Accounting) -> list[tuple[str, int]]:

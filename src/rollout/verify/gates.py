@@ -133,7 +133,7 @@ def _worst(
         metric=metric,
         value=min(known) if known and len(known) == len(shares) else None,
         evidence=_evidence([base(line) for line in lines], complete=complete),
-        detail=", ".join(f"{name} {'–' if value is None else f'{value:.4%}'}" for name, value in shares.items()),
+        detail=", ".join(f"{name} {'–' if value is None else _percent(value)}" for name, value in shares.items()),
     )
 
 
@@ -154,11 +154,16 @@ def _sample(samples: Mapping[str, SampleBound]) -> Measurement:
         value=max(known) if known and len(known) == len(bounds) else None,
         evidence=_evidence([sample.size for sample in samples.values()]),
         detail=", ".join(
-            f"{name}: {sample.wrong} of {sample.size} wrong"
-            + ("" if sample.bound is None else f", at most {sample.bound:.2%} of {sample.population}")
+            f"{name} {sample.wrong} / {sample.size}"
+            + ("" if sample.bound is None else f" (≤ {_percent(sample.bound)})")
             for name, sample in samples.items()
         ),
     )
+
+
+def _percent(share: float) -> str:
+    """Exact to a row in a million, and no longer than it has to be."""
+    return f"{share * 100:.4f}".rstrip("0").rstrip(".") + " %"
 
 
 def _expectations(suites: Sequence[SuiteResult]) -> Measurement:

@@ -258,6 +258,35 @@ def test_the_banner_is_green_only_when_all_of_it_holds(changes, verdict):
     assert verdict_of(render_acceptance(acceptance(**changes), "en")) == verdict
 
 
+def test_the_tables_of_many_entities_have_a_line_each_and_no_column_of_zeros(parse):
+    names = [f"thing_{number}" for number in range(12)]
+    actions = {name: {"create": 0, "unchanged": 5, "conflict": 0} for name in sorted(names)}
+    html = render_acceptance(
+        acceptance(
+            accounting=tuple(Accounting(entity=name, source=6, unchanged=5, quarantined=1) for name in names),
+            plan=acceptance().plan.model_copy(update={"actions": actions}),
+            labels={},
+        ),
+        "en",
+    )
+    conservation, planned = (
+        table
+        for table in parse(html).findall(".//table")
+        if "".join(table.find(".//tbody/tr/th").itertext() if table.find(".//tbody/tr/th") is not None else "")
+        == "thing_0"
+    )
+    heads = [["".join(cell.itertext()) for cell in table.findall("./thead/tr/th")] for table in (conservation, planned)]
+    assert heads == [["Entity", "Source", "Unchanged", "Quarantined", "Sum"], ["Entity", "leave unchanged"]]
+    assert [row.find("th").text for row in planned.findall("./tbody/tr")] == names
+    assert "Created · Updated · Adopted" in html  # what no row became is said in one line
+
+
+def test_details_of_criteria_name_entities_as_people_do():
+    told = Measurement(metric="coverage", value=0.97, evidence=9, detail="account 97.561 %, contact_x 1, account.y 2")
+    gate = judge_gate("load", [Criterion(metric="coverage", comparison=Comparison.AT_LEAST, threshold=0.9)], [told])
+    assert "客户 97.561 %, contact_x 1, account.y 2" in render_acceptance(acceptance(gates=(gate,)), "zh")
+
+
 def test_a_sum_that_does_not_add_up_is_shown_as_such():
     html = render_acceptance(
         acceptance(accounting=(Accounting(entity="account", source=10, created=7, unknown=1),)), "en"
