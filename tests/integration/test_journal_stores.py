@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 
+import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from rollout.errors import ApprovalError, ConfigError, LeaseHeld, Retryable
 from rollout.journal import audit_trail, crosswalk, people
@@ -226,6 +227,15 @@ def test_a_source_key_that_appears_twice_is_not_recorded(journal):
 def test_a_database_that_is_down_is_said_so():
     with pytest.raises(Retryable, match="cannot be used"):
         Journal.open("postgresql://u@127.0.0.1:9/x", project_id="p", keys=KeyRing.parse(KeyRing.generate()))
+
+
+def test_a_database_of_a_later_version_is_left_as_it_is_with_no_connection_to_it(pg_server_url, pg_url, keys):
+    with psycopg.connect(pg_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigError, match=r"later version of rollout \(9999;"):
+        Journal.open(pg_url, project_id="p", keys=keys)
+    with psycopg.connect(pg_server_url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{make_url(pg_url).database}"')  # refused while anybody is connected to it
 
 
 def _cleansed(connection, *rows):

@@ -108,10 +108,22 @@ def analyze(connection: Connection, *tables: Table) -> None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the schema up to date, under an advisory lock so that two processes never migrate at once."""
+    """Bring the schema up to date, under an advisory lock so that two processes never migrate at once.
+
+    Raises:
+        ConfigError: It is a later version's.
+        Retryable: The database is down.
+    """
     with journal_errors(), engine.begin() as connection:
-        if _revision(connection) == newest_revision():
+        held = _revision(connection)
+        if held == newest_revision():
             return
+        if held is not None and held not in _revisions():
+            raise ConfigError(
+                f"the journal's schema is of a later version of rollout ({held}; this one knows {newest_revision()})",
+                where="ROLLOUT_DATABASE_URL",
+                hint="install the version that the journal was last used with; nothing was changed",
+            )
         # Imported only here: it takes half a second, and almost every command finds the schema as it should be.
         from alembic import command  # noqa: PLC0415
         from alembic.config import Config  # noqa: PLC0415
@@ -124,8 +136,13 @@ def upgrade(engine: Engine) -> None:
 
 
 def newest_revision() -> str:
-    """The newest migration's revision: the number that its file's name begins with."""
-    return max(path.stem.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    """The newest migration's revision."""
+    return max(_revisions())
+
+
+def _revisions() -> set[str]:
+    """All revisions: the numbers that the migrations' file names begin with."""
+    return {path.stem.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")}
 
 
 def _revision(connection: Connection) -> str | None:

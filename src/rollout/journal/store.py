@@ -69,7 +69,11 @@ class Journal:
     def open(cls, url: str, *, project_id: str, keys: KeyRing, clock: Callable[[], datetime] = utc_now) -> Journal:
         """Connect and bring the schema up to date. Raises Retryable when the database is down."""
         database = engine.connect(url)
-        engine.upgrade(database)
+        try:
+            engine.upgrade(database)
+        except BaseException:
+            database.dispose()  # nobody else could: who called gets no journal to close
+            raise
         return cls(database, project_id, keys, clock=clock)
 
     def close(self) -> None:

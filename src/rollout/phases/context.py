@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, Self, cast
@@ -99,11 +99,12 @@ class PhaseContext:
         raise ConfigError(f"no target names the phase '{phase}'", hint=f"add '{phase}' to the phases of a target")
 
     def close(self) -> None:
-        """Release connectors and database connections."""
-        for connector in self._connectors.values():
-            connector.close()
-        self._connectors.clear()
-        self.journal.close()
+        """Release connectors and database connections; one that fails keeps none of the others open."""
+        with ExitStack() as stack:
+            stack.callback(self.journal.close)
+            for connector in self._connectors.values():
+                stack.callback(connector.close)
+            self._connectors.clear()
 
     def __enter__(self) -> Self:
         return self
