@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ import psycopg
 import pytest
 
 import rollout
+from rollout.journal import engine
 from rollout.project import postgres
 
 # Read before the environment is scrubbed.
@@ -54,6 +56,9 @@ def pytest_configure_node(node) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The controller outlives its workers and stops what the first of them started."""
     if not hasattr(config, "workerinput"):
+        if _OWN_SERVER:
+            with psycopg.connect(_OWN_SERVER, autocommit=True) as connection:
+                connection.execute(f'DROP DATABASE IF EXISTS "{_template(config)}" WITH (FORCE)')
         postgres.stop(config.stash[_DIRECTORY])
         shutil.rmtree(config.stash[_DIRECTORY])
 
@@ -88,12 +93,45 @@ def pg_server_url(request: pytest.FixtureRequest) -> str:
     return _OWN_SERVER or postgres.start(request.config.stash[_DIRECTORY], settings={"fsync": "off"})
 
 
-@pytest.fixture
-def pg_url(pg_server_url: str) -> Iterator[str]:
-    """A fresh, empty database: a plain ``postgresql://`` URL."""
+@pytest.fixture(scope="session")
+def _journal_template(pg_server_url: str, request: pytest.FixtureRequest) -> str:
+    """The name of a database with the journal's newest schema: to copy it takes a fraction of what migrating takes."""
+    name = _template(request.config)
+    with psycopg.connect(pg_server_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])  # all workers come at once
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+            connection.execute(f'CREATE DATABASE "{name}"')
+            database = engine.connect(postgres.with_database(pg_server_url, name))
+            try:
+                engine.upgrade(database)
+            finally:
+                database.dispose()
+    return name
+
+
+def _template(config: pytest.Config) -> str:
+    return f"template-of-{config.stash[_DIRECTORY].name}"
+
+
+@contextmanager
+def _fresh_database(server_url: str, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(pg_server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    yield postgres.with_database(pg_server_url, name)
-    with psycopg.connect(pg_server_url, autocommit=True) as connection:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    yield postgres.with_database(server_url, name)
+    with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def pg_url(pg_server_url: str, _journal_template: str) -> Iterator[str]:
+    """A fresh database with an empty journal of the newest schema: a plain ``postgresql://`` URL."""
+    with _fresh_database(pg_server_url, _journal_template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_pg_url(pg_server_url: str) -> Iterator[str]:
+    """A fresh database with nothing in it: a plain ``postgresql://`` URL."""
+    with _fresh_database(pg_server_url, "template1") as url:
+        yield url

@@ -93,10 +93,10 @@ def test_an_answer_that_is_too_late_is_unknown(testbed: Testbed, connect: Connec
 
 
 def test_a_crm_killed_before_its_answer_leaves_the_outcome_unknown_and_the_record_stored(
-    pg_url: str, connect: Connect
+    empty_pg_url: str, connect: Connect
 ) -> None:
     row = WriteRow("k", Op.CREATE, {"name": "虚构", "region": "华东", "legacy_no": "1"})
-    with running(pg_url, faults=True) as doomed, ThreadPoolExecutor(1) as pool:
+    with running(empty_pg_url, faults=True) as doomed, ThreadPoolExecutor(1) as pool:
         crm = connect(base_url=doomed.base_url, password=doomed.password)
         crm.describe()
         doomed.inject("account/batch", Fault.DELAY_AFTER, seconds=600)
@@ -107,7 +107,7 @@ def test_a_crm_killed_before_its_answer_leaves_the_outcome_unknown_and_the_recor
         with pytest.raises(OutcomeUnknown):
             call.result()
     port = int(doomed.base_url.rsplit(":", 1)[1])
-    with running(pg_url, port, password=doomed.password):
+    with running(empty_pg_url, port, password=doomed.password):
         assert len(crm.read_by_keys("account", ["k"])["k"]) == 1
         assert [result.status for result in crm.write("account", [row])] == [RowStatus.CONFLICT]
 

@@ -33,8 +33,8 @@ def person(testbed: Testbed) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def engine(pg_url: str) -> Iterator[Engine]:
-    engine = connect(pg_url)
+def engine(empty_pg_url: str) -> Iterator[Engine]:
+    engine = connect(empty_pg_url)
     create_all(engine, "made-up password")
     yield engine
     engine.dispose()
@@ -264,20 +264,20 @@ def test_two_rows_that_change_one_record_see_each_other(engine: Engine) -> None:
 # --- the process ---
 
 
-def test_faults_need_the_start_flag_and_sigterm_is_a_clean_end(pg_url: str) -> None:
-    with running(pg_url) as crm:
+def test_faults_need_the_start_flag_and_sigterm_is_a_clean_end(empty_pg_url: str) -> None:
+    with running(empty_pg_url) as crm:
         with crm.client() as client:
             planned = {"endpoint": "account/batch", "fault": "unavailable"}
             assert client.post("/api/admin/faults", json=planned).status_code in (404, 405, 422)
         assert 20_000 <= httpx.URL(crm.base_url).port < 32_000
         taken = httpx.URL(crm.base_url).port
-        with pytest.raises(Fatal, match="cannot listen"), running(pg_url, taken):
+        with pytest.raises(Fatal, match="cannot listen"), running(empty_pg_url, taken):
             pass
     assert crm.process.returncode == 0
 
 
-def test_it_ends_when_its_parent_does(pg_url: str) -> None:
-    environment = {"ROLLOUT_TESTBED_DATABASE_URL": pg_url, "ROLLOUT_TESTBED_PASSWORD": "made-up"}
+def test_it_ends_when_its_parent_does(empty_pg_url: str) -> None:
+    environment = {"ROLLOUT_TESTBED_DATABASE_URL": empty_pg_url, "ROLLOUT_TESTBED_PASSWORD": "made-up"}
     command = [sys.executable, "-m", "rollout.testbed", "--until-eof"]
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -134,9 +134,9 @@ def test_times_from_before_are_written_by_the_migration_alone(connect: Connect, 
 
 
 @pytest.fixture
-def empty(pg_url: str) -> Iterator[Testbed]:
+def empty(empty_pg_url: str) -> Iterator[Testbed]:
     """A CRM of its own: sweeps see every customer."""
-    with running(pg_url) as crm:
+    with running(empty_pg_url) as crm:
         yield crm
 
 

@@ -117,8 +117,8 @@ def test_a_password_that_was_right_is_hashed_once_and_a_wrong_one_stays_wrong(mo
     assert not check.matches("richtig", other)
 
 
-def test_a_hundred_people_at_once_are_all_served(pg_url: str) -> None:
-    with running(pg_url) as crm, ThreadPoolExecutor(100) as pool:
+def test_a_hundred_people_at_once_are_all_served(empty_pg_url: str) -> None:
+    with running(empty_pg_url) as crm, ThreadPoolExecutor(100) as pool:
 
         def work(number: int) -> list[int]:
             with httpx.Client(base_url=crm.base_url, trust_env=False, timeout=60) as client:

@@ -216,8 +216,8 @@ def test_an_instant_needs_a_time_zone(value: object, crm: httpx.Client) -> None:
     assert refused.json()["detail"]["reason"] == "wrong_type"
 
 
-def test_a_database_of_an_earlier_version_is_taken_over(pg_url: str) -> None:
-    engine = connect(pg_url)
+def test_a_database_of_an_earlier_version_is_taken_over(empty_pg_url: str) -> None:
+    engine = connect(empty_pg_url)
     create_all(engine, "made-up password")
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE users DROP COLUMN role"))

@@ -10,8 +10,8 @@ from rollout.journal import engine
 from rollout.journal.schema import metadata
 
 
-def test_the_migrations_make_the_tables_the_code_knows(pg_url):
-    database = engine.connect(pg_url)
+def test_the_migrations_make_the_tables_the_code_knows(empty_pg_url):
+    database = engine.connect(empty_pg_url)
     engine.upgrade(database)
     engine.upgrade(database)  # a second time changes nothing
     with database.connect() as connection:

@@ -193,5 +193,5 @@ def test_binaries_of_a_system_postgresql_serve_as_well() -> None:
         postgres.binaries({"ROLLOUT_PG_BIN": "/nowhere"})
 
 
-def test_a_fresh_database_a_test(pg_url: str) -> None:
-    assert one(pg_url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+def test_a_fresh_database_a_test(empty_pg_url: str) -> None:
+    assert one(empty_pg_url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0

@@ -23,11 +23,11 @@ def spec(query: str) -> SourceSpec:
 
 
 @pytest.fixture
-def connector(pg_url, tmp_path):
-    plain = sa.make_url(pg_url).set(drivername="postgresql").render_as_string(hide_password=False)
+def connector(empty_pg_url, tmp_path):
+    plain = sa.make_url(empty_pg_url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain) as connection:
         connection.execute(TABLE)
-    url = sa.make_url(pg_url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    url = sa.make_url(empty_pg_url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
     made = SqlConnector("erp", {"url": url}, tmp_path)
     yield made
     made.close()
