@@ -61,7 +61,7 @@ def customers_and_contacts(root: Path) -> dict[str, Any]:
     list; matched by exact keys; all in one wave; nothing about systems that are of no concern here.
     """
     document = yaml.safe_load((DEMO / "rollout.yaml").read_text(encoding="utf-8"))
-    for section in ("waves", "dormant", "integration", "loadtest", "operations"):
+    for section in ("waves", "layers", "dormant", "integration", "loadtest", "operations"):
         document.pop(section, None)
     document["entities"] = {name: document["entities"][name] for name in ("account", "contact")}
     document["match"] = {name: {"keys": document["match"][name]["keys"]} for name in ("account", "contact")}

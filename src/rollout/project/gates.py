@@ -9,6 +9,7 @@ from rollout.model.verdict import Comparison, Criterion
 from rollout.project.spec import ProjectSpec
 from rollout.project.spec_data import PeopleSample
 
+CONTROL_TOTALS_OFF = "control_totals_off"
 METRICS: Mapping[str, str] = MappingProxyType(
     {
         "load_success": "(created + updated + unchanged + adopted) ÷ planned, of the worst entity; unknown is failure",
@@ -26,7 +27,7 @@ METRICS: Mapping[str, str] = MappingProxyType(
         "people_wrong_bound": "upper bound of the share of wrong records, from what people checked; worst entity",
         "people_checked": "records that people called right or wrong ÷ records that were drawn for them",
         "gx_failed": "critical expectations that failed",
-        "control_totals_off": "figures of the legacy system that what was loaded does not agree with",
+        CONTROL_TOTALS_OFF: "figures of the legacy system that what was loaded does not agree with",
         "cells_failed": "cells of the integration matrix that failed",
         "cells_open": "cells of the integration matrix that could not be judged",
         "drill_missing": "records that a fault drill lost",
@@ -108,11 +109,14 @@ def criteria(spec: ProjectSpec, gate: str, *, control_totals: int = 0, people: b
     Args:
         spec: The project.
         gate: Its name.
-        control_totals: How many of the legacy system's figures must be reached by now.
+        control_totals: How many of the legacy system's figures must be reached by now. They are judged even where the
+            gate's own criteria do not name them: who declares a figure wants to hear of a difference.
         people: Whether people were asked to check records. What they found is shown beside the gate's own criteria,
             and stops nobody unless the project declares so.
     """
-    asked = _declared(spec, gate, control_totals)
+    asked = _declared(spec, gate)
+    if gate in ("layer", "verify") and control_totals and CONTROL_TOTALS_OFF not in {one.metric for one in asked}:
+        asked += (Criterion(metric=CONTROL_TOTALS_OFF, comparison=Comparison.EQUAL, threshold=0),)
     if gate != "verify" or not people:
         return asked
     share = spec.verify.people.max_wrong_share if spec.verify.people else PeopleSample().max_wrong_share
@@ -124,7 +128,7 @@ def criteria(spec: ProjectSpec, gate: str, *, control_totals: int = 0, people: b
     return (*asked, *(criterion for criterion in shown if criterion.metric not in named))
 
 
-def _declared(spec: ProjectSpec, gate: str, control_totals: int) -> tuple[Criterion, ...]:
+def _declared(spec: ProjectSpec, gate: str) -> tuple[Criterion, ...]:
     if gate in spec.gates:
         return spec.gates[gate].criteria
     asked = DEFAULT_CRITERIA[gate]
@@ -138,6 +142,4 @@ def _declared(spec: ProjectSpec, gate: str, control_totals: int) -> tuple[Criter
     if gate == "undo":
         window_h = float(spec.retention.undo_window_h)
         asked += (Criterion(metric="undo_hours", comparison=Comparison.AT_MOST, threshold=window_h),)
-    if gate in ("layer", "verify") and control_totals:
-        asked += (Criterion(metric="control_totals_off", comparison=Comparison.EQUAL, threshold=0),)
     return asked

@@ -19,10 +19,8 @@ from pydantic import Field
 from rollout.model.base import Frozen
 from rollout.model.entity import Values
 from rollout.model.verdict import Measurement
+from rollout.project.gates import CONTROL_TOTALS_OFF
 from rollout.project.spec import ControlTotal, ProjectSpec
-
-METRIC = "control_totals_off"
-
 
 AUTO = "auto"
 """Stands for a figure that is added up from the source rows."""
@@ -162,7 +160,7 @@ def measured(results: Sequence[ControlTotalResult]) -> Measurement:
     """How many control totals are off; the evidence is their number."""
     off = [result for result in results if not result.agrees]
     return Measurement(
-        metric=METRIC,
+        metric=CONTROL_TOTALS_OFF,
         value=float(len(off)) if results else None,
         evidence=len(results),
         detail="; ".join(_told(result) for result in off),

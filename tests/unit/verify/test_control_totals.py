@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.model.verdict import Comparison, Criterion, Verdict, judge
+from rollout.project.gates import CONTROL_TOTALS_OFF, criteria
 from rollout.project.spec import ControlTotal
-from rollout.verify.control_totals import METRIC, MadeOf, Tally, measured, tallied
+from rollout.verify.control_totals import MadeOf, Tally, measured, tallied
+from tests.unit.verify._projects import project
 
-CRITERION = Criterion(metric=METRIC, comparison=Comparison.EQUAL, threshold=0)
+CRITERION = Criterion(metric=CONTROL_TOTALS_OFF, comparison=Comparison.EQUAL, threshold=0)
 
 
 def total(**given: object) -> ControlTotal:
@@ -115,3 +117,15 @@ def test_what_was_merged_held_back_or_left_out_is_not_expected() -> None:
 def test_a_source_row_that_is_nowhere_shows_as_a_difference() -> None:
     result = automatic("90", merged="9")
     assert (result.expected, result.difference, result.agrees) == ("91", "-1", False)
+
+
+def test_figures_that_are_declared_are_judged_also_by_a_gate_of_the_project_s_own():
+    """A gate that names its criteria and not this one must not let a difference pass."""
+    gate = {"criteria": [{"metric": "accounted", "comparison": "==", "threshold": 1}]}
+    own = project(gates={"verify": gate})
+    assert CONTROL_TOTALS_OFF not in {item.metric for item in criteria(own, "verify")}
+    asked = {item.metric: item for item in criteria(own, "verify", control_totals=2)}
+    assert (asked[CONTROL_TOTALS_OFF].threshold, asked[CONTROL_TOTALS_OFF].blocking) == (0, True)
+    named = {"criteria": [{"metric": CONTROL_TOTALS_OFF, "comparison": "<=", "threshold": 1}]}
+    (only,) = criteria(project(gates={"verify": named}), "verify", control_totals=2)
+    assert only.threshold == 1

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from rollout.model.verdict import Comparison, Criterion, Verdict, judge
 from rollout.project.gates import criteria
-from rollout.project.spec import GateSpec, ProjectSpec
+from rollout.project.spec import GateSpec
 from rollout.verify.people import BOUND, CHECKED, people_measurements, people_result
 from rollout.verify.sample import proving_size
+from tests.unit.verify._projects import project
 
 LIMIT = 0.05
 CRITERIA = (
@@ -80,20 +81,6 @@ def test_open_lines_can_only_make_it_worse(population, data):
     before = result(asked, right=0, wrong=wrong, population=population)
     after = result(asked, wrong=more, population=population)
     assert before.at_best <= after.bound
-
-
-def project(**sections):
-    field = {"name": {"required": True}}
-    source = {"name": "s", "system": "legacy", "path": "x.csv", "row_key": ["k"], "mapping": "x.yaml"}
-    return ProjectSpec.model_validate(
-        {
-            "project": {"id": "p", "name": "P"},
-            "systems": {"legacy": {"connector": "files"}},
-            "targets": {"test": {"system": "legacy"}},
-            "entities": {"account": {"label": "客户", "title_field": "name", "fields": field, "sources": [source]}},
-            **sections,
-        }
-    )
 
 
 def test_it_is_shown_once_people_are_asked_and_stops_nobody_unless_the_project_says_so():
