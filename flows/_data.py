@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from prefect.artifacts import create_markdown_artifact
 
-from flows._artifacts import key
+from flows._artifacts import key, publish
 from rollout.assess.score import WEIGHTS
 from rollout.phases.assess import AssessSummary
 from rollout.phases.cleanse import CleanseSummary
+from rollout.phases.cleansed import EntityCleansing
 from rollout.phases.context import PhaseContext
 from rollout.project.spec import Language
 from rollout.report import figures
 from rollout.report.markdown import markdown_table
 from rollout.report.messages import messages
 
-VOLUMES = (
-    "",
-    "清洗前 before",
-    "主记录 golden",
-    "合并 merged",
-    "隔离 quarantined",
-    "跳过 skipped",
-    "改写的值 values changed",
-    "人工修复 repaired",
-    "疑似重复 pairs to review",
-    "休眠 dormant",
-    "待决定 undecided",
-)
+VOLUMES = {
+    "zh": ("对象", "清洗前", "主记录", "合并", "隔离", "跳过", "改写的值", "人工修复", "疑似重复", "休眠", "待决定"),
+    "en": (
+        *("entity", "before", "golden", "merged", "quarantined", "skipped"),
+        *("values changed", "repaired", "to review", "dormant", "undecided"),
+    ),
+}
+TO_PEOPLE = {
+    "zh": "交给人：部署 **handouts**（quarantine、review、dormant），收回：**take-in**。",
+    "en": "To hand them to people: deployment **handouts** (quarantine, review, dormant); back: **take-in**.",
+}
 
 
 def publish_assessed(context: PhaseContext, summary: AssessSummary) -> None:
@@ -51,17 +50,28 @@ def publish_assessed(context: PhaseContext, summary: AssessSummary) -> None:
 
 def publish_cleansed(context: PhaseContext, summary: CleanseSummary) -> None:
     """Rows before and after by entity, and what waits for people: pairs to review, dormant records to decide."""
-    rows = []
-    for name, done in summary.entities.items():
-        dormant = done.dormant
-        changed = sum(volume.changed for volume in done.volumes.values())
-        counts = (done.source, done.golden, done.merged, done.quarantined, done.skipped, changed, done.repaired)
-        waiting = (f"{dormant.found:,}", f"{dormant.undecided:,}") if dormant else ("–", "–")
-        rows.append([name, *(f"{count:,}" for count in counts), f"{done.review:,}", *waiting])
-    create_markdown_artifact(
-        f"{markdown_table(VOLUMES, rows)}\n"
-        "交给人：部署 **handouts**（quarantine、review、dormant），收回：**take-in**。\n\n"
-        "To hand them to people: deployment **handouts** (quarantine, review, dormant); back: **take-in**.\n",
-        key=key(context.project.spec.project.id, "volumes"),
-        description="清洗前后的数据量 · Volumes before and after cleansing",
+    labels = {
+        name: {"zh": one.label, "en": one.label_en or name} for name, one in context.project.spec.entities.items()
+    }
+
+    def table(language: Language) -> str:
+        rows = [[labels[name][language], *_volumes(done)] for name, done in summary.entities.items()]
+        return f"{markdown_table(VOLUMES[language], rows)}\n{TO_PEOPLE[language]}\n"
+
+    publish(context, ("volumes",), "清洗前后的数据量 · Volumes before and after cleansing", table)
+
+
+def _volumes(done: EntityCleansing) -> list[str]:
+    changed = sum(volume.changed for volume in done.volumes.values())
+    counts = (
+        done.source,
+        done.golden,
+        done.merged,
+        done.quarantined,
+        done.skipped,
+        changed,
+        done.repaired,
+        done.review,
     )
+    dormant = (f"{done.dormant.found:,}", f"{done.dormant.undecided:,}") if done.dormant else ("–", "–")
+    return [*(f"{count:,}" for count in counts), *dormant]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -46,6 +47,12 @@ class Taken(NamedTuple):
     told: str
     trouble: Sequence[Trouble]
     is_refused: bool
+
+
+def returned_file(folder: Path, kind: str, file: str) -> Path:
+    """A name as the list of workbooks has it is one of its kind's own folder."""
+    own = folder / kind / file
+    return own if own.exists() else folder / file
 
 
 def publish_handouts(context: PhaseContext, kind: str) -> Sequence[Handout]:

@@ -23,7 +23,11 @@ COUNTED = {
 
 def publish_plan(context: PhaseContext, summary: PlanSummary) -> None:
     """What a plan would do, what taking it back would need, and how to approve it."""
-    rows = [[name, *(f"{getattr(plan, figure):,}" for figure in COUNTED)] for name, plan in summary.entities.items()]
+    called = context.project.spec.entities
+    rows = [
+        [f"{called[name].label} {name}", *(f"{getattr(plan, figure):,}" for figure in COUNTED)]
+        for name, plan in summary.entities.items()
+    ]
     remarks = "".join(f"- ✗ {told}\n" for told in summary.limits)
     if beside := summary.compared:
         remarks += (

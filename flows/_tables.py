@@ -26,7 +26,7 @@ def publish_conservation(context: PhaseContext, wave: str | None = None) -> None
         labels = {name: (spec.label_en or name) if language == "en" else spec.label for name, spec in entities.items()}
         return markdown.conservation_table(table, language, labels)
 
-    publish(context, ("conservation",), "守恒表 · Conservation: where every source row is", render)
+    publish(context, ("conservation",), f"守恒表 · Conservation: where every source row is ({wave or 'all'})", render)
 
 
 def publish_status(context: PhaseContext) -> None:

@@ -11,7 +11,7 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from flows._decisions import DecisionOptions, forget_code, go_on_with
-from flows._handouts import Taken, Trouble, publish_handouts, publish_trouble
+from flows._handouts import Taken, Trouble, publish_handouts, publish_trouble, returned_file
 from flows._states import failed
 from flows._tasks import phase_task
 from flows.handouts import KIND, Kind
@@ -93,7 +93,8 @@ def read_workbooks(context: PhaseContext, options: TakeInOptions) -> Taken:
     """Check the code, record what people filled in, publish who still has a workbook and what could not be taken."""
     folder = context.project.workspace.handouts
     signed = {"person": options.person, "code": options.code.get_secret_value(), "reason": options.reason}
-    taken = READERS[options.kind](context, [folder / file for file in options.files], signed)
+    files = [returned_file(folder, options.kind, file) for file in options.files]
+    taken = READERS[options.kind](context, files, signed)
     publish_handouts(context, options.kind)
     publish_trouble(context, options.kind, taken.trouble)
     return taken

@@ -121,7 +121,7 @@ class Stage:
         begun_s = self.monotonic_s()
         while True:
             if is_there():
-                return round(self.monotonic_s() - begun_s, 1)
+                return round(self.monotonic_s() - begun_s, 2)
             if self.monotonic_s() - begun_s >= self.settle_s:
                 return None
             self.sleep(POLL_S)

@@ -114,13 +114,17 @@ def _report(context: PhaseContext, month: figures.Month) -> OperationReport:
         is_over=month.end <= month.now,
         began_at=began_at,
         health_every_min=spec.operations.health_every_min,
-        labels={name: EntityLabel(zh=entity.label, en=entity.label_en) for name, entity in spec.entities.items()},
+        labels={
+            called: EntityLabel(zh=entity.label, en=entity.label_en)
+            for name, entity in spec.entities.items()
+            for called in (name, entity.target_name or name)
+        },
         days=days,
         nights=figures.nights(month, checks, began_at=began_at),
         incidents=figures.incidents(incidents),
         quality=quality,
         quality_dates=quality_dates,
-        volumes=figures.volumes(done),
+        volumes=figures.volumes(done, [entity.target_name or name for name, entity in spec.entities.items()]),
         permissions=figures.permission_changes(done),
         permission_nights=sum(run.summary["permissions"]["users"] is not None for run in done),
     )

@@ -27,15 +27,21 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~&])")
 def conservation_table(
     accounting: Sequence[Accounting], language: Language, labels: Mapping[str, str] | None = None
 ) -> str:
-    """One column an entity, one line a bucket, and whether it adds up."""
+    """One line an entity, one column a bucket that has rows, whether it adds up, and which buckets are empty."""
     t = messages(language)
-    names = [(labels or {}).get(entity.entity, entity.entity) for entity in accounting]
-    lines = [[t("bucket.source"), *(figures.number(entity.source) for entity in accounting)]]
-    lines += [
-        [t(f"bucket.{name}"), *(figures.number(getattr(entity, name)) for entity in accounting)] for name in BUCKETS
+    filled = [name for name in BUCKETS if any(getattr(entity, name) for entity in accounting)]
+    lines = [
+        [
+            (labels or {}).get(entity.entity, entity.entity),
+            figures.number(entity.source),
+            *(figures.number(getattr(entity, name)) for name in filled),
+            f"{figures.number(total(entity))} {'✓' if entity.accounted else '✗'}",
+        ]
+        for entity in accounting
     ]
-    lines.append([t("bucket.sum"), *(f"{figures.number(total(e))} {'✓' if e.accounted else '✗'}" for e in accounting)])
-    return _table([t("column.bucket"), *names], lines, numbers_from=1)
+    head = [t("column.entity"), *(t(f"bucket.{name}") for name in ("source", *filled, "sum"))]
+    empty = " · ".join(t(f"bucket.{name}") for name in BUCKETS if name not in filled)
+    return _table(head, lines, numbers_from=1) + (f"\n0 {t('unit.rows')}: {empty}\n" if empty else "")
 
 
 def gate_table(

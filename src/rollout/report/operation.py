@@ -159,7 +159,7 @@ def seconds(value: float | None) -> str:
 
 def _label(report: OperationReport, t: Messages, entity: str) -> str:
     label = report.labels.get(entity)
-    return t.label(label.zh, label.en) if label else entity
+    return t.label(label.zh, label.en) if label else t.word("crm_entity", entity)
 
 
 def _is_notable(night: NightFigures) -> bool:

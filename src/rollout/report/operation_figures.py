@@ -210,14 +210,14 @@ def quality(
 
     Args:
         runs: Completed nightly checks, oldest first.
-        labels: What people call the fields, by entity.
+        labels: What people call the fields, by entity, in the order that entities are shown in.
     """
     measured = [run.summary for run in runs if run.summary.get("quality")]
     if not measured:
         return (), ()
     first, last = measured[0], measured[-1]
     figures = []
-    for entity, now in last["quality"].items():
+    for entity, now in _in_order(last["quality"], labels):
         before = first["quality"].get(entity)
         fill_before = (
             {item["field"]: _share(item["filled"], before["records"]) for item in before["fields"]} if before else {}
@@ -249,15 +249,26 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def volumes(runs: Sequence[RunRow]) -> tuple[VolumeFigures, ...]:
-    """Records by entity at the first and the last night that counted them."""
+def volumes(runs: Sequence[RunRow], order: Iterable[str]) -> tuple[VolumeFigures, ...]:
+    """Records by entity at the first and the last night that counted them.
+
+    Args:
+        runs: Completed nightly checks, oldest first.
+        order: Entities in the CRM's names, as they are shown; those of the CRM alone follow.
+    """
     counted = [run.summary["volumes"] for run in runs if run.summary.get("volumes")]
     if not counted:
         return ()
     return tuple(
         VolumeFigures(entity=entity, first=counted[0].get(entity, 0), last=count)
-        for entity, count in counted[-1].items()
+        for entity, count in _in_order(counted[-1], order)
     )
+
+
+def _in_order(figures: Mapping[str, Any], order: Iterable[str]) -> list[tuple[str, Any]]:
+    """By entity: the journal keeps no order of its own."""
+    places = {entity: place for place, entity in enumerate(order)}
+    return sorted(figures.items(), key=lambda item: (places.get(item[0], len(places)), item[0]))
 
 
 def permission_changes(runs: Sequence[RunRow]) -> tuple[PermissionFigures, ...]:

@@ -132,6 +132,7 @@ def family_keys() -> set[str]:
         "night": [state.value for state in NightState],
         "sync_kind": list(SYNC_KINDS),
         "because": [because.value for because in Because],
+        "crm_entity": ["lead", "message", "todo", "notification"],
         "standing": ["sales", "manager", "admin", "migration", "inactive", "absent"],
         "integration": [f"verdict_{verdict.value}" for verdict in Verdict],
         "scenario": integration.SCENARIOS,

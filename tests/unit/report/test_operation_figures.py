@@ -9,7 +9,7 @@ import pytest
 
 from rollout.journal.operations import ProbeRow, RunRow
 from rollout.report.operation_documents import NightState, Slot
-from rollout.report.operation_figures import AVAILABILITY, Month, days, nights
+from rollout.report.operation_figures import AVAILABILITY, Month, days, nights, quality, volumes
 
 ZONE = ZoneInfo("Asia/Shanghai")
 OVER = datetime(2026, 5, 1, 8, tzinfo=ZONE)
@@ -70,3 +70,17 @@ def test_months_are_those_of_the_project_s_zone():
     found = days(APRIL, [*check(before), *check(first)], every_min=60, began_at=before)
     assert [day.date for day in found if day.measured] == ["2026-04-01"]
     assert (APRIL.begin, APRIL.end) == (first, datetime(2026, 4, 30, 16, tzinfo=UTC))
+
+
+def test_entities_stand_in_the_projects_order_whatever_order_the_journal_gives_them_back_in():
+    measured = {"records": 1, "fields": [], "duplicates": {}}
+    summary = {
+        "date": "2026-04-22",
+        "quality": {"order": measured, "account": measured, "order_line": measured},
+        "volumes": {"todo": 0, "order": 2, "account": 1},
+    }
+    run = RunRow("night", "sync_check", "completed", BEGAN, summary)
+    order = ["account", "order", "order_line"]
+    found, nights_of = quality([run], {name: {} for name in order})
+    assert ([one.entity for one in found], nights_of) == (order, ("2026-04-22", "2026-04-22"))
+    assert [one.entity for one in volumes([run], order)] == ["account", "order", "todo"]
