@@ -22,7 +22,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "parent_missing": Reason("The record this row belongs to is not in its source.", "add it, or correct the key"),
         "parent_quarantined": Reason("The record this row belongs to is in quarantine.", "repair that record first"),
         "parent_ambiguous": Reason(
-            "Several sources hold a record with this key.", "make the keys of the sources distinct"
+            "Several records have this key.", "name the right one as SOURCE:KEY, or make the keys distinct"
         ),
         "left_out": Reason("A named person left this row out.", "nothing to do"),
         "dormant_left_out": Reason("A named person left this dormant record out.", "nothing to do"),

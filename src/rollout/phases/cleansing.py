@@ -247,22 +247,28 @@ def parent_query(root: Path, parent: EntityCleansing, raws: Mapping[str, RawStag
     """SQL: row key of the parent → golden key.
 
     ``held``: 0 fine, 1 in quarantine, 2 several records have the key,
-    3 somebody left it out.
+    3 somebody left it out. Where several have it, each is found by its source key (`source:row key`), too.
     """
     left_out = f"SELECT _source_key FROM {scan(root / parent.skipped_file)} WHERE reason_code LIKE '%left_out'"  # noqa: S608
     return (
         f"WITH member AS (SELECT _golden_key AS source_key, _golden_key AS golden_key"  # noqa: S608
         f" FROM {scan(root / parent.golden_file)}"
         f" UNION ALL SELECT source_key, golden_key FROM {scan(root / parent.merges_file)})"
+        f", referable AS ({referable_rows(root, raws.values())})"
         # A record that several rows repeat is there as soon as one of them is.
         ", unit AS (SELECT key, unit, min(member.golden_key) AS golden, max(member.golden_key) AS other,"
         " bool_or(gone._source_key IS NOT NULL) AS is_gone"
-        f" FROM ({referable_rows(root, raws.values())}) AS row LEFT JOIN member USING (source_key)"
+        " FROM referable AS row LEFT JOIN member USING (source_key)"
         f" LEFT JOIN ({left_out}) AS gone ON gone._source_key = row.source_key GROUP BY key, unit)"
-        " SELECT key, min(golden) AS golden,"
+        ", parent AS (SELECT key, min(golden) AS golden,"
         " CASE WHEN count(DISTINCT coalesce(golden, '?' || unit)) > 1 OR bool_or(golden <> other) THEN 2"
         " WHEN min(unit.golden) IS NOT NULL THEN 0 WHEN bool_or(is_gone) THEN 3 ELSE 1 END AS held"
-        " FROM unit GROUP BY key"
+        " FROM unit GROUP BY key)"
+        " SELECT key, golden, held FROM parent"
+        " UNION ALL SELECT DISTINCT referable.source_key, member.golden_key, 0 FROM referable"
+        " SEMI JOIN (SELECT key FROM parent WHERE held = 2) AS shared ON shared.key = referable.key"
+        " JOIN member ON member.source_key = referable.source_key"
+        " ANTI JOIN parent ON parent.key = referable.source_key"
     )
 
 

@@ -62,6 +62,10 @@ class RawStage(Frozen):
         return {name: missing for name, missing in found.items() if missing}
 
 
+_NUMBERED = "~[0-9]+$"
+"""How a key ends that was made distinct from an earlier one."""
+
+
 class KeyMaker:
     """Gives every row of a source a key of its own, in file order, within bounded memory (8 bytes a row)."""
 
@@ -277,12 +281,17 @@ def referable_rows(root: Path, raws: Iterable[RawStage]) -> str:
     """SQL of an entity's raw rows as others refer to them.
 
     Columns: key (what a reference holds), source_key, unit (rows of one unit are the same record, each once more).
+    A row that was numbered because an earlier one has its key is there by both: whoever refers to the key may mean it.
     """
     columns = "_key, _source_key, _source, _repeats"
     rows = " UNION ALL ".join(f"SELECT {columns} FROM {scan(root / raw.file)}" for raw in raws)  # noqa: S608
     return (
-        "SELECT coalesce(substr(_repeats, length(_source) + 2), _key) AS key, _source_key AS source_key,"  # noqa: S608
-        f" coalesce(_repeats, _source_key) AS unit FROM ({rows})"
+        f"WITH whole AS ({rows}), numbered AS (SELECT *, regexp_replace(_key, '{_NUMBERED}', '') AS base FROM whole"  # noqa: S608
+        f" WHERE _repeats IS NULL AND regexp_matches(_key, '{_NUMBERED}'))"
+        " SELECT coalesce(substr(_repeats, length(_source) + 2), _key) AS key, _source_key AS source_key,"
+        " coalesce(_repeats, _source_key) AS unit FROM whole"
+        " UNION ALL SELECT base, _source_key, _source_key FROM numbered"
+        " SEMI JOIN whole ON whole._source = numbered._source AND whole._key = numbered.base"
     )
 
 

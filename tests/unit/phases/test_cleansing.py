@@ -58,6 +58,28 @@ def test_every_way_a_parent_can_be_missing(small):
     }
 
 
+def test_a_key_that_rows_of_one_source_share_is_no_ones(small):
+    small.accounts("E1|甲||", "E1|乙||", "E2|丙||", "E2|丙||")
+    small.people("P1|a|E1|", "P2|b|E1~2|", "P3|c|east:E1|", "P4|d|east:E1~2|", "P5|e|E2|")
+    small.replace("rollout.yaml", "fields: [uscc]", "fields: [name]")
+    done = small.cleanse()["contact"]
+    assert codes(small, done) == [("people:P1", "account", "parent_ambiguous")]
+    assert sorted(rows(small, done.golden_file, "_golden_key", "account")) == [
+        ("people:P2", "east:E1~2"),
+        ("people:P3", "east:E1"),
+        ("people:P4", "east:E1~2"),
+        ("people:P5", "east:E2"),
+    ]
+    assert (done.source, done.golden, done.quarantined, done.accounted) == (5, 4, 1, True)
+
+
+def test_a_key_that_ends_in_a_number_of_its_own_is_no_repetition(small):
+    small.accounts("E1~2|甲||", "E2|乙||")
+    small.people("P1|a|E1|", "P2|b|E1~2|")
+    done = small.cleanse()["contact"]
+    assert codes(small, done) == [("people:P1", "account", "parent_missing")]
+
+
 def test_a_reference_may_be_dropped_instead(small):
     small.replace("mappings/contact.yaml", "lookup: account", 'lookup: account, on_error: "null"')
     small.people("P1|a|E9|", "P2|b|E1|")
