@@ -5,6 +5,7 @@ Everything goes through the testbed's own interfaces over HTTP, as in a company;
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ COLLEAGUE = "li.na"
 _PRODUCTS = ("精密轴承", "液压阀", "伺服电机", "减速机", "联轴器")
 _ENDLESS = 1_000_000
 _ASKED_AT_ONCE = 500
+_SPARE_SHARE = 0.1
 _NOTED = ("contact", "followup")
 """Entities of the CRM that nothing refers to."""
 
@@ -65,12 +67,15 @@ class World:
         accounts = self._all("account")
         links = self._links([record["id"] for record in accounts])
         noted = {(entity, record["id"]): record for entity in _NOTED for record in self._all(entity)}
-        self._spare = [
+        idle = [
             Spare(record, tuple((link["entity"], noted[link["entity"], link["id"]]) for link in links[record["id"]]))
             for record in accounts
             if record["migration_key"]
             and all(link["entity"] in _NOTED and link["migration_key"] for link in links[record["id"]])
         ]
+        # Least noted on first, and not all of them: somebody has to order.
+        idle.sort(key=lambda one: (len(one.noted), one.record["id"]))
+        self._spare = idle[: math.ceil(len(accounts) * _SPARE_SHARE)]
         if not self._spare:
             raise Fatal("the simulation needs a customer without any business", hint="make the demo data anew")
         spare = {one.record["id"] for one in self._spare}

@@ -183,8 +183,9 @@ def test_the_night_finds_each_kind_of_difference_with_its_reason(stage):
     later(stage, hours=6)
     late = world.order(stage.clock.now - timedelta(hours=4))
     fresh = world.order(stage.clock.now - timedelta(minutes=5))
-    gone = world.delete_customer()["migration_key"]
-    edited = world._spare[0]
+    spare = world.delete_customer()
+    gone = [record["migration_key"] for record in (spare.record, *(record for _, record in spare.noted))]
+    edited = world._spare[0].record
     world._colleague.patch(f"/api/account/{edited['id']}", json={"fields": {"remark": "x"}}).raise_for_status()
     world.set_role("zhao.lei", "admin")
 
@@ -197,20 +198,22 @@ def test_the_night_finds_each_kind_of_difference_with_its_reason(stage):
         world.key(unknown): "missing/customer_unknown",
         world.key(late): "late/sync_not_run",
         world.key(fresh): "in_flight/",
-        gone: "missing/deleted_in_crm",
+        **dict.fromkeys(gone, "missing/deleted_in_crm"),
         edited["migration_key"]: "edited/changed_by_person",
     }
     observed = {item.metric: item.observed for item in summary.gate.criteria}
-    assert observed == {"sync_missing": 3, "sync_extra": 1, "sync_different": 1, "sync_late": 1}
+    assert observed == {"sync_missing": 2 + len(gone), "sync_extra": 1, "sync_different": 1, "sync_late": 1}
     assert [(item.login, item.before, item.after) for item in summary.permissions.changes] == [
         ("zhao.lei", "sales", "admin")
     ]
-    assert set(summary.incidents.opened) == {
+    opened = {
         "sync_check:missing:orders", "sync_check:different:orders", "sync_check:extra:orders",
         "sync_check:late:orders", "sync_check:missing:legacy:account",
+        *(f"sync_check:missing:legacy:{entity}" for entity, _ in spare.noted),
     }  # fmt: skip
+    assert set(summary.incidents.opened) == opened
     (alert,) = chat(stage)
-    assert "5 项" in alert
+    assert f"{len(opened)} 项" in alert
     assert all(change.comparable and change.detail == "the same files as then" for change in summary.legacy)
     assert Path(summary.differences).stat().st_mode & 0o077 == 0
 
