@@ -363,9 +363,11 @@ class Process:
 def database_of(url: str) -> Iterator[engine.Engine]:
     """A journal's database, up to date."""
     database = engine.connect(url)
-    engine.upgrade(database)
-    yield database
-    database.dispose()
+    try:
+        engine.upgrade(database)
+        yield database
+    finally:  # a test that fails here must not make another one of its process fail, too
+        database.dispose()
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,11 @@ from rollout.journal.schema import metadata
 
 def test_the_migrations_make_the_tables_the_code_knows(empty_pg_url):
     database = engine.connect(empty_pg_url)
-    engine.upgrade(database)
-    engine.upgrade(database)  # a second time changes nothing
-    with database.connect() as connection:
-        assert MigrationContext.configure(connection).get_current_revision() == engine.newest_revision()
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    database.dispose()
+    try:
+        engine.upgrade(database)
+        engine.upgrade(database)  # a second time changes nothing
+        with database.connect() as connection:
+            assert MigrationContext.configure(connection).get_current_revision() == engine.newest_revision()
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    finally:
+        database.dispose()

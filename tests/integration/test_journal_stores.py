@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -153,19 +154,18 @@ def test_a_sealed_value_opens_only_in_its_place_and_with_its_key(journal, pg_url
         sealer.open(sealed, "b")
     with pytest.raises(ConfigError, match="altered or moved"):
         sealer.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), "a")
-    other = Journal.open(pg_url, project_id="p", keys=KeyRing.parse(KeyRing.generate()))
-    with pytest.raises(ConfigError, match="ROLLOUT_KEYS does not hold"):
+    with (
+        closing(Journal.open(pg_url, project_id="p", keys=KeyRing.parse(KeyRing.generate()))) as other,
+        pytest.raises(ConfigError, match="ROLLOUT_KEYS does not hold"),
+    ):
         other.sealer(sealer.key_id)
-    other.close()
 
 
 def test_a_rotated_ring_still_opens_what_the_old_key_wrapped(journal, pg_url, keys):
     sealer = journal.new_data_key()
-    rotated = Journal.open(
-        pg_url, project_id="p", keys=KeyRing((KeyRing.parse(KeyRing.generate()).keys[0], *keys.keys))
-    )
-    assert rotated.sealer(sealer.key_id).open(sealer.seal(1, "a"), "a") == 1
-    rotated.close()
+    ring = KeyRing((KeyRing.parse(KeyRing.generate()).keys[0], *keys.keys))
+    with closing(Journal.open(pg_url, project_id="p", keys=ring)) as rotated:
+        assert rotated.sealer(sealer.key_id).open(sealer.seal(1, "a"), "a") == 1
 
 
 @pytest.mark.parametrize("bad", ["", "not base64!", "c2hvcnQ="])
@@ -206,15 +206,14 @@ def test_runs_findings_and_gates_come_back_as_they_went(journal):
 
 
 def test_projects_of_one_database_do_not_see_each_other(journal, pg_url, keys):
-    other = Journal.open(pg_url, project_id="q", keys=keys)
     journal.replace_ledger("account", [("s:1", "golden", "s:1", None, "all")], source_rows={"all": 1})
     people.add(journal, "Li")
     with journal.running("assess"):
         pass
-    assert other.accounting() == []
-    assert people.names(other) == []
-    assert other.latest_run("assess") is None
-    other.close()
+    with closing(Journal.open(pg_url, project_id="q", keys=keys)) as other:
+        assert other.accounting() == []
+        assert people.names(other) == []
+        assert other.latest_run("assess") is None
 
 
 def test_a_source_key_that_appears_twice_is_not_recorded(journal):

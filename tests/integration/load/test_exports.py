@@ -166,17 +166,16 @@ def company(tmp_path: Path, pg_url: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("ROLLOUT_KEYS", keys)
     monkeypatch.setenv("ROLLOUT_DATABASE_URL", pg_url)
     journal = Journal.open(pg_url, project_id="old", keys=KeyRing.parse(keys))
-    context = PhaseContext(project=load_project(path), journal=journal)
-    code = people.add(journal, "tester")
-    run_cleanse(context)
-    run_plan(context)
-    approve(context, person="tester", code=code, reason="as agreed")
-    crm = context.connector("crm")
-    assert isinstance(crm, MemoryConnector)
-    crm.add("account", {"name": "从前的公司"}, user="sales")  # there before anybody was let in
-    assert run_load(context).closed
-    yield Company(context, code, datetime.now(UTC))
-    context.close()
+    with PhaseContext(project=load_project(path), journal=journal) as context:
+        code = people.add(journal, "tester")
+        run_cleanse(context)
+        run_plan(context)
+        approve(context, person="tester", code=code, reason="as agreed")
+        crm = context.connector("crm")
+        assert isinstance(crm, MemoryConnector)
+        crm.add("account", {"name": "从前的公司"}, user="sales")  # there before anybody was let in
+        assert run_load(context).closed
+        yield Company(context, code, datetime.now(UTC))
     memory.forget_store(str(tmp_path))
 
 

@@ -116,13 +116,13 @@ def case(tmp_path: Path, pg_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("ROLLOUT_KEYS", keys)
     monkeypatch.setenv("ROLLOUT_DATABASE_URL", pg_url)
     journal = Journal.open(pg_url, project_id="apart", keys=KeyRing.parse(keys))
-    case = Case(PhaseContext(load_project(tmp_path / "rollout.yaml"), journal), people.add(journal, "tester"))
-    run_cleanse(case.context)
-    case.approve(run_plan(case.context).plan_id)
-    assert run_load(case.context).closed
-    assert case.accounts() == {"东方": "555", "南方": None}
-    yield case
-    case.context.close()
+    with PhaseContext(load_project(tmp_path / "rollout.yaml"), journal) as context:
+        case = Case(context, people.add(journal, "tester"))
+        run_cleanse(context)
+        case.approve(run_plan(context).plan_id)
+        assert run_load(context).closed
+        assert case.accounts() == {"东方": "555", "南方": None}
+        yield case
     memory.forget_store(str(tmp_path))
 
 
