@@ -82,6 +82,7 @@ MUTANTS = (
 def erp(testbed: Testbed) -> Iterator[Callable[..., FeedHarness]]:
     made: list[ErpTestbedConnector] = []
     ids: list[str] = []
+    keeper = testbed.client()
 
     def make(kind: type[ErpTestbedConnector] = ErpTestbedConnector) -> FeedHarness:
         options = {"base_url": f"{testbed.base_url}/erp", "token": testbed.password}
@@ -92,8 +93,7 @@ def erp(testbed: Testbed) -> Iterator[Callable[..., FeedHarness]]:
             at = instant.isoformat()
             new = [f"F{uuid.uuid4().hex[:10]}" for _ in range(count)]
             orders = [dict(connector.example("orders", id_, reference="X").values) | {"updated_at": at} for id_ in new]
-            with testbed.client() as client:
-                client.post("/erp/admin/orders", json=orders).raise_for_status()
+            keeper.post("/erp/admin/orders", json=orders).raise_for_status()
             ids.extend(new)
             return new
 
@@ -104,6 +104,7 @@ def erp(testbed: Testbed) -> Iterator[Callable[..., FeedHarness]]:
         made[0].withdraw("orders", ids)
     for connector in made:
         connector.close()
+    keeper.close()
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ Reads are tried again; what changes something is sent once, and the caller decid
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +27,12 @@ _TOO_MANY, _UNAVAILABLE, _UNAUTHORISED, _FORBIDDEN = 429, 503, 401, 403
 _ERRORS_FROM, _SERVER_ERRORS_FROM = 300, 500
 _HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 """May begin half a surrogate pair, written as an escape; only then is it worth looking closer."""
+
+
+@functools.cache
+def trusted() -> ssl.SSLContext:
+    """Which authorities a client believes. One for all: reading their list takes as long as dozens of calls."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class WebCalls:
@@ -46,7 +54,10 @@ class WebCalls:
         self._sleep = sleep
         self._start_hint = start_hint
         self._client = httpx.Client(
-            base_url=base_url, timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 5.0)), trust_env=False
+            base_url=base_url,
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 5.0)),
+            trust_env=False,
+            verify=trusted(),
         )
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from rollout.connectors.reasons import Reason
+from rollout.connectors.webcalls import trusted
 from rollout.errors import Fatal, OutcomeUnknown, Retryable, RowRejected
 
 READ_ATTEMPTS = 5
@@ -67,7 +68,11 @@ class Transport:
         self._clock = clock
         self._longest_call_s = timeout.read or 0.0
         self._client = httpx.Client(
-            base_url=base_url, timeout=timeout, limits=httpx.Limits(keepalive_expiry=_KEEPALIVE_S), trust_env=False
+            base_url=base_url,
+            timeout=timeout,
+            limits=httpx.Limits(keepalive_expiry=_KEEPALIVE_S),
+            trust_env=False,
+            verify=trusted(),
         )
         self._token: str | None = None
         self._renew_at = 0.0

@@ -19,6 +19,7 @@ from pydantic import Field, SecretStr
 
 from rollout.connectors.base import Capabilities, Message
 from rollout.connectors.options import validated
+from rollout.connectors.webcalls import trusted
 from rollout.errors import Fatal, OutcomeUnknown, Retryable, UnsupportedOperation
 from rollout.model.base import Frozen
 from rollout.model.entity import TargetSchema
@@ -75,7 +76,7 @@ class DingTalkRobot:
         self.name = name
         self.capabilities = Capabilities(rate_per_s=20 / 60, call_timeout_s=self._options.timeout_s)
         self._now_s = now_s
-        self._client = httpx.Client(timeout=self._options.timeout_s, trust_env=False)
+        self._client = httpx.Client(timeout=self._options.timeout_s, trust_env=False, verify=trusted())
 
     def check(self) -> list[Finding]:
         """Whether DingTalk answers. Token and secret show only when a message is sent: there is no call to try them."""
