@@ -110,7 +110,7 @@ class Services:
         record, is_new = self._start_listening(
             PREFECT,
             PREFECT_PORT,
-            lambda port: [*_prefect(), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            lambda port: [*_prefect_server(), "start", "--host", "127.0.0.1", "--port", str(port)],
             environment=lambda url: (
                 self.prefect_environment(url) | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database.geturl()}
             ),
@@ -270,6 +270,10 @@ def in_zone(text: str, time_zone: str) -> str:
 
 def _prefect() -> list[str]:
     return [sys.executable, "-m", "prefect"]
+
+
+def _prefect_server() -> list[str]:
+    return [sys.executable, str(ROOT / "ops/prefect_server.py"), "server"]
 
 
 def _get(url: str, body: Mapping[str, object] | None = None) -> httpx.Response | None:

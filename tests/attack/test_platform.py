@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.attack, pytest.mark.xdist_group("platform")]
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 240
 DEPLOYMENTS = {entry["name"] for entry in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
+SCHEDULED = {"sync", "health", "nightly-sync-check", "retention", "monthly-operation-report"}
 ON_ONE_PAGE = 10
 
 
@@ -107,6 +108,7 @@ def test_everything_comes_up_tells_a_second_one_and_goes_down_on_ctrl_c(platform
     assert {entry["name"] for entry in get(prefect, "/api/deployments/filter").json()} == DEPLOYMENTS
     assert urlsplit(prefect).hostname == "127.0.0.1"
     assert list(platform.home.iterdir()) == [], "nothing is written to the user's home folder"
+    assert _scheduled(prefect) == SCHEDULED
 
     second = subprocess.run(platform.script("ui"), capture_output=True, text=True, check=False)
     assert second.returncode == 0
@@ -120,6 +122,18 @@ def test_everything_comes_up_tells_a_second_one_and_goes_down_on_ctrl_c(platform
     assert [process for process in running if process.is_running()] == []
     assert not postgres.status(platform.workspace / "postgres").running
     assert list((platform.workspace / "services").glob("*.json")) == []
+
+
+def _scheduled(prefect: str) -> set[str]:
+    """The flows that schedules have made runs of, as soon as there are all."""
+    found: set[str] = set()
+    deadline = time.monotonic() + WAIT_S
+    while found != SCHEDULED and time.monotonic() < deadline:
+        time.sleep(0.5)
+        flows = {flow["id"]: flow["name"] for flow in get(prefect, "/api/flows/filter").json()}
+        runs = get(prefect, "/api/flow_runs/filter").json()
+        found = {flows[run["flow_id"]] for run in runs if run["auto_scheduled"]}
+    return found
 
 
 def test_two_that_start_at_once_share_a_project_but_never_a_server(platform, tmp_path):
