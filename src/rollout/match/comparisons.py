@@ -208,7 +208,8 @@ _ALL = (
                 (
                     _same("key", 0.70, 1e-4),
                     Level("close", "damerau_levenshtein({key}_l, {key}_r) <= 2", 0.08, 2e-4),
-                    Level("local", "{local}_l = {local}_r", 0.05, 1e-3),
+                    # What stands before the @ is made of the person's name, which is weighed already.
+                    Level("local", "{local}_l = {local}_r", 0.05, 1e-3, least_u=0.01),
                     Level("other", "", 0.17, 0.9987),
                 ),
             ),

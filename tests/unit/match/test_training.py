@@ -63,6 +63,19 @@ def test_levels_that_would_teach_wrongly_are_not_learnt():
     assert sum(level.m for level in levels["c1_brand"]) == pytest.approx(1, abs=1e-4)
 
 
+def test_an_address_at_another_domain_says_little_beside_the_name_that_it_is_made_of():
+    layout = Layout(MatchModel(comparisons={"email": "email", "name": "person_name"}), "person")
+    mail, name = (evidence for _, evidence in layout.evidence.values())
+    seen = {"m_probability": 0.16, "u_probability": 4e-6}  # as in a list where anna.smith@… is of several Anna Smiths
+    learnt = [{"comparison_levels": [dict(seen) for _ in evidence.levels]} for evidence in (mail, name)]
+    for comparison in learnt:
+        comparison["comparison_levels"][-1] = {"m_probability": 0.05, "u_probability": 0.9999}
+    levels, _ = _believed(layout, learnt, random_pairs=500_000, pairs=400_000)
+    at = [level.code for level in mail.levels].index("local")
+    assert levels["c0_email"][at].u == pytest.approx(0.01, rel=0.01)
+    assert levels["c0_email"][0].u < 1e-4
+
+
 def test_random_pairs_that_are_the_same_are_taken_out_of_u():
     same, other = _without_matches((LevelWeights(m=0.8, u=1e-4), LevelWeights(m=0.2, u=0.9999)), prior=1e-4)
     assert same.u == pytest.approx(2e-5, rel=0.01)
