@@ -55,7 +55,7 @@ def pair(claims: Mapping[str, Collection[str]]) -> Adoptions:
 
 def ambiguous_row(migration_key: str, golden_key: str, target_ids: Collection[str]) -> PlannedRow:
     """A conflict: a person says which record it is, or that it is none of them."""
-    told = f"records that people created could be this one, or it is one of several: {', '.join(sorted(target_ids))}"
+    told = f"records that the target has could be this one, or it is one of several: {', '.join(sorted(target_ids))}"
     return PlannedRow(migration_key, golden_key, Action.CONFLICT, reason_code=AMBIGUOUS, message=told)
 
 

@@ -76,8 +76,7 @@ class AdoptionFinder:
         """Compare the wave's records that were never loaded with those of the target that nothing stands for.
 
         Those are the records without migration key, which people made, and records of ours whose rows are all held
-        back or gone: a customer that comes back as another row must not be made a second time. What is found to be
-        one of the latter goes on under its migration key from now on, and is no adoption.
+        back or gone: a customer that comes back as another row must not be made a second time; see `taken_over`.
 
         Nothing is read where no record could be adopted: all were loaded before, or the target has no records.
 
@@ -116,26 +115,43 @@ class AdoptionFinder:
                     likely.add_ours([record.golden_key for record in batch], values)
             exact = self._decided(self._not_loaded(claims), entered)
             if likely is None:
-                return self._taken_over(exact)
+                return exact
             for table in entered:
                 likely.add_theirs(table["_id"].to_pylist(), table)
-            return self._taken_over(self._with_likely(exact, likely.find(), wave))
+            return self._with_likely(exact, likely.find(), wave)
         finally:
             if likely is not None:
                 likely.close()
 
-    def _taken_over(self, found: Adoptions) -> Adoptions:
-        """Let records of ours that were found be gone on with; the rest are adoptions."""
+    def taken_over(self, found: Adoptions) -> Adoptions:
+        """Let the records of ours among those that were found be gone on with; what is left are adoptions."""
         journal = self._context.journal
-        ours = {golden: target_id for golden, target_id in found.found.items() if target_id in self._deserted}
-        kept: dict[str, tuple[str, ...]] = {}
-        with journal.transaction() as connection:
-            for golden_key, target_id in ours.items():
-                key = self._deserted[target_id]
+        left, held = dict(found.found), dict(found.ambiguous)
+        for golden_key, (target_id, key) in self._ours_among(found).items():
+            del left[golden_key]
+            with journal.transaction() as connection:
                 if not crosswalk.take_over(connection, journal.project_id, self._entity, golden_key, key):
-                    kept[golden_key] = (target_id,)  # another target has both: only a person can say what to do
-        left = {golden: target_id for golden, target_id in found.found.items() if golden not in ours}
-        return Adoptions(left, {**found.ambiguous, **kept})
+                    held[golden_key] = (target_id,)  # another target has both: only a person can say what to do
+        return Adoptions(left, held)
+
+    def held_back(self, found: Adoptions) -> Adoptions:
+        """Leave the records of ours among those that were found to the next plan that covers everything."""
+        ours = {golden_key: (target_id,) for golden_key, (target_id, _) in self._ours_among(found).items()}
+        left = {golden_key: target_id for golden_key, target_id in found.found.items() if golden_key not in ours}
+        return Adoptions(left, {**found.ambiguous, **ours})
+
+    def _ours_among(self, found: Adoptions) -> dict[str, tuple[str, str]]:
+        """(target id, migration key) of deserted records of ours that were found, by golden key."""
+        if not found.found:
+            return {}
+        journal = self._context.journal
+        with journal.transaction() as connection:
+            deserted = crosswalk.deserted(connection, journal.project_id, self._entity, self._target_name)
+        return {
+            golden_key: (target_id, deserted[target_id])
+            for golden_key, target_id in found.found.items()
+            if target_id in deserted
+        }
 
     def _wait(self) -> None:
         self._throttle.wait()

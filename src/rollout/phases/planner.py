@@ -128,10 +128,14 @@ class Planner:
 
         adoptions = finder.find(self._wave, self._golden(entity), ours)
         self._other_calls += finder.calls
-        adoptions = decided_adoptions(adoptions, self._repairs.of(entity).values())
+        adoptions = self._settled(finder, decided_adoptions(adoptions, self._repairs.of(entity).values()))
         keys = self._keys(entity, sorted(adoptions.found))
         self._adopted |= {Reference(entity, keys[golden]): found for golden, found in adoptions.found.items()}
         return adoptions
+
+    def _settled(self, finder: AdoptionFinder, adoptions: Adoptions) -> Adoptions:
+        """Adoptions, once records of ours that no row stood for any more have found who goes on as them."""
+        return finder.taken_over(adoptions)
 
     def _assign(self, entity: str) -> dict[str, str]:
         with self._journal.transaction() as connection:

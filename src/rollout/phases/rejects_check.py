@@ -55,6 +55,7 @@ class Checker:
         find: Looks records up in the target.
         parents: Looks parents up by key.
         ours: The id of the record that a row is known to be, by entity and migration key.
+        deserted: Whether no row stands any more for a record of ours, by entity and target id.
         context: For the normalisers of the field types.
         language: Of the pick-lists.
     """
@@ -64,6 +65,7 @@ class Checker:
     find: Finder
     parents: Parents
     ours: Parents
+    deserted: Callable[[str, str], bool]
     context: TransformContext
     language: Language
     problems: list[SheetProblem] = field(default_factory=list)
@@ -210,7 +212,9 @@ class Checker:
         record = self.find(filled.entity, [target_id]).get(target_id)
         if record is None:
             self._wrong(line, f"the CRM has no {filled.entity} '{target_id}'", "look the ID up again")
-        elif record.migration_key not in (None, key):
+        elif record.migration_key not in (None, key) and not (
+            action is Choice.EXISTS_AS and self.deserted(filled.entity, target_id)
+        ):
             self._wrong(line, f"record '{target_id}' belongs to another row", "look the ID up again")
         elif action is Choice.LANDED and (ours := self.ours(filled.entity, key) or target_id) != target_id:
             self._wrong(line, f"the row is record '{ours}' since it was loaded first", "look the ID up again")

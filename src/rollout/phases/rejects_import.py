@@ -79,6 +79,7 @@ class _Desk:
             find=self.find,
             parents=self.parent,
             ours=self.record_id,
+            deserted=self.is_deserted,
             context=TransformContext(
                 phone_region=spec.project.phone_region,
                 placeholders=spec.cleanse.placeholders,
@@ -98,6 +99,13 @@ class _Desk:
         with self.context.journal.transaction() as connection:
             found = crosswalk.target_ids(connection, project_id, entity, self.target_name, [migration_key])
         return found.get(migration_key)
+
+    def is_deserted(self, entity: str, target_id: str) -> bool:
+        """Whether a record of ours is there that no row stands for any more."""
+        with self.context.journal.transaction() as connection:
+            return target_id in crosswalk.deserted(
+                connection, self.context.journal.project_id, entity, self.target_name
+            )
 
     def is_known(self, entity: str, golden_key: str) -> bool:
         """Whether the project ever planned a record of this key."""

@@ -10,10 +10,12 @@ from rollout.journal.leases import Lease
 from rollout.journal.overlay import lines
 from rollout.journal.plans import PlanRecord
 from rollout.journal.row_decisions import RowDecision
+from rollout.load.adopt import Adoptions
 from rollout.load.decided import settle_fields
 from rollout.load.plan import PlannedRow, Reference, plan_row
 from rollout.load.work import record_fingerprint
 from rollout.model.choice import Choice
+from rollout.phases.adoption import AdoptionFinder
 from rollout.phases.context import PhaseContext, TargetConnector
 from rollout.phases.drift import drifted, plan_inputs
 from rollout.phases.golden import GoldenRecord
@@ -51,6 +53,10 @@ class RetryPlanner(Planner):
             chosen = [record for record in batch if record.golden_key in wanted]
             if chosen:
                 yield chosen
+
+    def _settled(self, finder: AdoptionFinder, adoptions: Adoptions) -> Adoptions:
+        # The plan beneath names its rows by their keys, so none may change: the next whole plan sees to it.
+        return finder.held_back(adoptions)
 
     def _compared_row(
         self, entity: str, record: GoldenRecord, key: str, references: dict[str, Reference], known: Known

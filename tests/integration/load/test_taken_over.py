@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from rollout.phases.load import run_load
+from rollout.phases.rejects import export_rejects
+from rollout.phases.rejects_import import import_rejects
 from tests.integration.load._projects import with_rules
+from tests.integration.load._sheet import Sheet
 
 ACCOUNTS = {f"s:{n}": {"name": f"Company {n}", "phone": f"+862161234{n:03}", "note": "ours"} for n in range(6)}
 CONTACTS = {f"c:{n}": {"name": f"Person {n}", "account": f"s:{n}"} for n in range(6)}
@@ -81,3 +85,25 @@ def test_a_record_that_people_deleted_is_not_gone_on_with(bench):
     bench.golden({**without(ACCOUNTS, "s:1"), "t:1": ACCOUNTS["s:1"]})
     plan = bench.plan().entities["account"]
     assert (plan.create, plan.unchanged) == (1, 5)
+
+
+def test_the_one_that_a_person_names_goes_on_as_the_record_and_the_other_is_made_anew(bench, tmp_path):
+    bench.golden(ACCOUNTS)
+    bench.plan_and_load()
+    before = bench.records()["Company 1"]
+    twin = {**ACCOUNTS["s:1"], "name": "Company 1b"}
+    bench.golden({**without(ACCOUNTS, "s:1"), "t:1": ACCOUNTS["s:1"], "t:2": twin})
+    bench.plan_and_load()
+    export_rejects(bench.context, tmp_path / "queue.xlsx")
+    sheet = Sheet(tmp_path / "queue.xlsx")
+    sheet.fill("t:1", action="已存在(ID)", target_id=before.target_id)
+    sheet.fill("t:2", action="用旧值")
+    import_rejects(bench.context, sheet.save(), person="tester", code=bench.code, reason="called them both")
+    run_load(bench.context, retry=True)
+    assert len(bench.records()) == 7
+    # Keys stay as they are while a plan is finished; the next one lets the row go on as the record.
+    summary = bench.plan_and_load()
+    assert summary.closed
+    assert bench.records()["Company 1"].migration_key == before.migration_key
+    again = bench.plan().entities["account"]
+    assert (again.unchanged, again.conflict) == (7, 0)
