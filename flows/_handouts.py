@@ -12,19 +12,21 @@ from prefect.artifacts import create_markdown_artifact
 from flows._artifacts import key
 from rollout.journal.handouts import Handout, handed_out
 from rollout.phases.context import PhaseContext
+from rollout.phases.quarantine_import import RowResult
 from rollout.report.markdown import markdown_table
+from rollout.report.quarantine_workbook import told_outcome
 
 LISTED = 50
 """Lines that an artifact lists one by one."""
 COLUMNS = (
     "收件人 recipient",
+    "文件 file",
     "对象 entity",
     "行数 rows",
     "已答 answered",
     "截止 due",
     "交回 returned",
     "经办 by",
-    "文件 file",
 )
 TROUBLE = ("行 line", "对象 about", "问题 what is wrong")
 RETURN = (
@@ -65,13 +67,13 @@ def publish_handouts(context: PhaseContext, kind: str) -> Sequence[Handout]:
     rows = [
         [
             one.recipient,
+            one.file,
             one.entity or "–",
             f"{one.rows:,}",
             f"{one.answered:,}",
             f"{one.due_on or '–'}",
             f"{one.returned_at.astimezone(zone):%Y-%m-%d %H:%M}" if one.returned_at else "–",
             one.returned_by or "–",
-            one.file,
         ]
         for one in newest
     ]
@@ -82,6 +84,14 @@ def publish_handouts(context: PhaseContext, kind: str) -> Sequence[Handout]:
         description=f"工作簿 · Workbooks ({kind}): {returned} / {len(newest)} 已交回 returned",
     )
     return newest
+
+
+def in_words(context: PhaseContext, row: RowResult) -> str:
+    """What became of the answers about a row to repair, in the project's languages."""
+    spec = context.project.spec
+    labels = {"zh": {name: one.label for name, one in spec.entities[row.entity].fields.items()}, "en": {}}
+    told = [told_outcome(row.outcome, row.problems, labels[language], language) for language in spec.project.languages]
+    return " · ".join(told)
 
 
 def publish_trouble(context: PhaseContext, kind: str, found: Sequence[Trouble]) -> None:

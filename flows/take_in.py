@@ -11,7 +11,7 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from flows._decisions import DecisionOptions, forget_code, go_on_with
-from flows._handouts import Taken, Trouble, publish_handouts, publish_trouble, returned_file
+from flows._handouts import Taken, Trouble, in_words, publish_handouts, publish_trouble, returned_file
 from flows._states import failed
 from flows._tasks import phase_task
 from flows.handouts import KIND, Kind
@@ -48,7 +48,7 @@ Signed = dict[str, str]
 def _quarantine(context: PhaseContext, files: Sequence[Path], signed: Signed) -> Taken:
     done = import_quarantine(context, files, **signed)
     wrong = [row for row in done.rows if row.problems or row.outcome not in RECORDED]
-    told = [Trouble(f"{row.file}:{row.line}", row.key, "; ".join((row.outcome, *row.problems))) for row in wrong]
+    told = [Trouble(f"{row.file}:{row.line}", row.key, in_words(context, row)) for row in wrong]
     return Taken(f"{done.recorded:,} rows recorded", told, is_refused=False)
 
 

@@ -21,13 +21,33 @@ _NEEDED = ("key", "entity", "field", "version", "new_value", "action")
 _SHOWN = ("key", "entity", "place", "title", "label", "value", "reason", "hint")
 _INFO = ("project", "handout", "recipient", "by", "due")
 _ABOUT = ("new_value", "action", "empty", "masked", "sorted")
+_OUTCOMES = ("accepted", "partly", "wrong", "left_out", "gone", "changed", "refused")
 BOOK_KEYS = (
+    *(f"{PREFIX}.outcome.{name}" for name in _OUTCOMES),
     *(f"{PREFIX}.column.{name}" for name in dict.fromkeys((*_SHOWN, *_NEEDED))),
     *(f"{PREFIX}.info.{name}" for name in _INFO),
     *(f"{PREFIX}.about.{name}.{part}" for name in _ABOUT for part in ("name", "text")),
     *(f"{PREFIX}.{name}" for name in ("sheet.rows", "leave_out", "repair", "unassigned", "file", "whole_row")),
 )
 """Words that are composed."""
+
+
+def told_outcome(outcome: str, problems: Iterable[str], labels: Mapping[str, str], language: Language) -> str:
+    """What became of a row's answers, in words.
+
+    Args:
+        outcome: As the import gives it.
+        problems: What is still wrong: ``field: reason code``, or a sentence, which stays as it is.
+        labels: What people call the fields; one without a label keeps its name.
+        language: zh or en.
+    """
+    t = messages(language)
+    told = [t(f"{PREFIX}.outcome.{outcome}")]
+    for problem in problems:
+        field, _, code = problem.partition(": ")
+        known = f"reason.{code}" in t.texts
+        told.append(f"{labels.get(field, field)}: {t.word('reason', code)}" if known else problem)
+    return ("；" if language == "zh" else "; ").join(told)
 
 
 @dataclass(frozen=True)
