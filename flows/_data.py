@@ -19,7 +19,7 @@ VOLUMES = {
     "zh": ("对象", "清洗前", "主记录", "合并", "隔离", "跳过", "改写的值", "人工修复", "疑似重复", "休眠", "待决定"),
     "en": (
         *("entity", "before", "golden", "merged", "quarantined", "skipped"),
-        *("values changed", "repaired", "to review", "dormant", "undecided"),
+        *("changed", "repaired", "to review", "dormant", "undecided"),
     ),
 }
 TO_PEOPLE = {
