@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 from rollout.mapping.transforms_text import lookup_key
 
 CONCEPTS: Mapping[str, tuple[str, ...]] = {
     "company_name": (
         *("客户名称", "公司名称", "企业名称", "单位名称", "客户全称", "单位", "客户", "抬头", "开票抬头"),
-        *("company", "company name", "customer name", "account name", "customer"),
+        *("company", "company name", "customer name", "account name", "customer", "organisation", "organization"),
     ),
     "person_name": ("姓名", "联系人", "联系人姓名", "联系人名称", "contact", "contact name", "full name"),
+    "first_name": ("first name", "given name", "forename", "first"),
+    "last_name": ("last name", "family name", "surname", "last"),
     "uscc": (
         *("统一社会信用代码", "社会信用代码", "信用代码", "税号", "纳税人识别号", "营业执照号"),
         *("uscc", "tax number", "tax no", "credit code", "vat number"),
     ),
     "phone": ("电话", "联系电话", "固定电话", "座机", "公司电话", "总机", "tel", "telephone", "phone"),
-    "mobile": ("手机", "手机号", "手机号码", "移动电话", "联系手机", "mobile", "cell", "mobile phone"),
+    "mobile": ("手机", "手机号", "手机号码", "移动电话", "联系手机", "mobile", "cell", "mobile phone", "mobile number"),
     "email": ("邮箱", "电子邮箱", "邮件", "电子邮件", "邮箱地址", "email", "e-mail", "mail"),
     "address": ("地址", "公司地址", "通讯地址", "联系地址", "注册地址", "详细地址", "address", "street"),
+    "city": ("城市", "所在城市", "city", "town"),
     "website": ("网址", "网站", "官网", "主页", "website", "homepage", "url"),
     "industry": ("行业", "所属行业", "行业类别", "行业分类", "industry", "sector"),
     "region": ("区域", "大区", "地区", "片区", "销售区域", "region", "area", "territory"),
@@ -34,7 +39,7 @@ CONCEPTS: Mapping[str, tuple[str, ...]] = {
     "annual_revenue": ("年营业额", "营业额", "年销售额", "营业收入", "annual revenue", "revenue", "turnover"),
     "remark": ("备注", "说明", "描述", "备注说明", "remark", "remarks", "note", "notes", "comment", "description"),
     "position": ("职务", "职位", "岗位", "头衔", "position", "job title", "title"),
-    "birthday": ("生日", "出生日期", "出生年月", "birthday", "date of birth"),
+    "birthday": ("生日", "出生日期", "出生年月", "birthday", "date of birth", "birth date", "born", "dob"),
     "is_primary": ("主要联系人", "首要联系人", "是否主要联系人", "默认联系人", "primary", "primary contact"),
     "legacy_no": ("编号", "编码", "客户编号", "客户编码", "客户代码", "旧系统编号", "code", "no", "id", "number"),
     "customer_key": (
@@ -82,16 +87,27 @@ _ASIDE = re.compile(r"[(（\[【].*?[)）\]】]")
 _SEPARATORS = re.compile(r"[\s_\-:：.*]+")
 
 
+@cache
+def _converter() -> Any:
+    import opencc  # noqa: PLC0415 - heavy; only suggestions need it
+
+    return opencc.OpenCC("t2s")
+
+
 def folded_header(text: str) -> str:
-    """A header as it is compared: the last part of a joined one, without units in brackets, signs and case."""
+    """A header as it is compared: the last part of a joined one, simplified, without units in brackets, signs, case."""
     last = text.rsplit("/", 1)[-1]
-    return _SEPARATORS.sub("", lookup_key(_ASIDE.sub("", last)) or lookup_key(last))
+    return _folded(last if last.isascii() else _converter().convert(last))
+
+
+def _folded(text: str) -> str:
+    return _SEPARATORS.sub("", lookup_key(_ASIDE.sub("", text)) or lookup_key(text))
 
 
 _BY_WORD: dict[str, set[str]] = {}
 for _concept, _words in CONCEPTS.items():
     for _word in (_concept, *_words):
-        _BY_WORD.setdefault(folded_header(_word), set()).add(_concept)
+        _BY_WORD.setdefault(_folded(_word), set()).add(_concept)
 
 
 def concepts(*texts: str) -> frozenset[str]:

@@ -54,6 +54,37 @@ def test_names_synonyms_values_and_references_speak_for_columns():
     assert made["account"].lookup == "account"
 
 
+def test_headers_in_traditional_characters_are_read_as_simplified_ones():
+    made = found(FIELDS, column("公司名稱", "甲公司"), column("電話", "13800138000"), column("負責人", "張偉"))
+    assert {name: item.column for name, item in made.items()} == {
+        "name": "公司名稱",
+        "phone": "電話",
+        "owner": "負責人",
+    }
+
+
+def test_a_list_of_people_in_english_has_words_of_its_own():
+    fields = {
+        "first_name": FieldSpec(),
+        "surname": FieldSpec(),
+        "town": FieldSpec(),
+        "born": FieldSpec(type=FieldType.DATE),
+    }
+    made = found(
+        fields,
+        column("Family name", "Example"),
+        column("Forename", "Ann"),
+        column("City", "Leeds"),
+        column("DOB", "1980-02-03"),
+    )
+    assert {name: item.column for name, item in made.items()} == {
+        "first_name": "Forename",
+        "surname": "Family name",
+        "town": "City",
+        "born": "DOB",
+    }
+
+
 def test_values_that_contradict_the_name_take_the_suggestion_back():
     assert found(FIELDS, column("电话", "见附件", "张伟", "待定")) == {}
 
