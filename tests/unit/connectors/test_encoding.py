@@ -101,3 +101,13 @@ def test_what_is_no_encoding_of_csv_files_is_refused(tmp_path, declared):
     path.write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="use utf-8, gb18030, big5 or auto"):
         inspect(path, "a.csv", declared=declared)
+
+
+def test_western_text_is_not_taken_for_chinese(tmp_path) -> None:
+    """Every one of these bytes is half of a character that GB18030 knows: Müller would become M黮ler."""
+    path = tmp_path / "x.csv"
+    path.write_bytes("name,town\nMüller,Köln\nBjörn,Hull\nSeán,Bath\n".encode("cp1252"))
+    with pytest.raises(ConfigError, match="neither UTF-8 nor plausible Chinese") as caught:
+        inspect(path, "x.csv")
+    assert "such as cp1252" in caught.value.hint
+    assert inspect(path, "x.csv", declared="cp1252").encoding == "cp1252"

@@ -3,7 +3,7 @@
 UTF-8 (with or without byte order mark) is recognised by strict decoding: other encodings practically never pass it.
 GB18030 and Big5 both accept most byte pairs. Which one is tried first is decided by the header (the administrator has
 named columns that must be in it), and failing that by the share of everyday characters that each reading yields; the
-first that then decodes the whole file strictly is taken.
+first that then decodes the whole file strictly is taken, unless what comes of it is no everyday writing at all.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ DETECTED = ("utf-8", "gb18030", "big5", "cp950")
 """Candidates in order of preference. cp950 is Windows' Big5, with some more characters."""
 CERTAIN_MARGIN = 0.10
 """Share of everyday characters by which the better reading must lead to be called certain."""
+LEAST_EVERYDAY = 0.30
+"""Share of everyday characters below which a reading is none: accented Latin letters pass for rare hanzi."""
 NUL_SHARE_OF_BINARY = 0.10
 
+_DECLARE = "set the source's encoding, such as cp1252 for Western European text"
 _SAVE_AS = "open it in the program it came from and save it as CSV UTF-8"
 _SIGNATURES = (
     (b"\xff\xfe", "UTF-16 text"),
@@ -79,7 +82,8 @@ def inspect(path: Path, label: str, *, declared: str = "auto", header_names: Col
         header_names: Columns that must be in the file; they settle what the bytes leave open.
 
     Raises:
-        ConfigError: Empty, not text, or not in the declared (or any known) encoding; names the byte and the line.
+        ConfigError: Empty, not text, not in the declared (or any known) encoding (names the byte and the line), or in
+            one that nothing speaks for.
     """
     _require_codec(declared, label)
     first = _Strict("utf-8" if declared == "auto" else declared)
@@ -95,7 +99,13 @@ def inspect(path: Path, label: str, *, declared: str = "auto", header_names: Col
     best = _first_readable(ranked, path)
     if best is None:
         furthest = max((first, *(_decode(path, name) for name in ranked)), key=lambda check: check.failed_at or 0)
-        raise _undecodable(furthest, path, label, f"repair that place, or {_SAVE_AS}")
+        raise _undecodable(furthest, path, label, f"repair that place, {_DECLARE}, or {_SAVE_AS}")
+    if scores.get(best, 1.0) < LEAST_EVERYDAY:
+        raise ConfigError(
+            f"this is neither UTF-8 nor plausible Chinese: read as {best}, hardly a character is an everyday one",
+            where=label,
+            hint=f"{_DECLARE}, or {best} if that is right",
+        )
     if not settled:
         settled = _first_readable([name for name in ranked if _family(name) != _family(best)], path) is None
     return replace(facts, encoding=best, certain=settled, scores=scores)
