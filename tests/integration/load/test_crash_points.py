@@ -35,19 +35,27 @@ def make_attack(database, tmp_path):
     return lambda chapter, **options: Attack(database, tmp_path, chapter, options)
 
 
+def tried_every_day(attack: Attack) -> tuple[int, ...]:
+    """The first place, and every fourth behind which something has changed: commits and writes come in threes."""
+    return (1, *attack.changes()[::4])
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_process_may_die_at_any_place(make_attack, name):
     attack = make_attack(CHAPTERS[name])
-    assert {"before a commit", "after a commit", "before a write", "after a write"} <= set(attack.places())
-    for number in (1, *attack.changes()):
+    places = attack.places()
+    assert {"before a commit", "after a commit", "before a write", "after a write"} <= set(places)
+    tried = tried_every_day(attack)
+    assert {"after a commit", "after a write"} <= {places[number - 1] for number in tried}
+    for number in tried:
         attack.die_at(number)
 
 
 @pytest.mark.attack
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_a_process_may_die_at_places_behind_which_nothing_has_changed_too(make_attack, name):
+def test_a_process_may_die_at_all_the_other_places_too(make_attack, name):
     attack = make_attack(CHAPTERS[name])
-    for number in sorted(set(range(1, len(attack.places()) + 1)) - set(attack.changes())):
+    for number in sorted(set(range(1, len(attack.places()) + 1)) - set(tried_every_day(attack))):
         attack.die_at(number)
 
 
