@@ -81,7 +81,8 @@ class KeyMaker:
     def keys(self, table: Any) -> tuple[Any, Any]:
         """Keys of a chunk, and what they repeat.
 
-        A key is the key columns joined with "|"; repeated ones end in ~2, ~3, blank ones name the line. The second is
+        A key is the key columns joined with "|"; repeated ones end in ~2, ~3; where there is none, a digest of the
+        row stands in for it, since the line that it is on is another row's as soon as one is inserted. The second is
         source and key before it was numbered where equal keys mean the same record (`repeats: same`), else null.
         """
         tidied = [one_line(tidy(_text(table, column), TransformContext()).values) for column in self.source.row_key]
@@ -89,12 +90,12 @@ class KeyMaker:
         blank = pc.is_null(tidied[0])
         for part in tidied[1:]:
             blank = pc.and_(blank, pc.is_null(part))
-        place = _place(table)
         found = int(pc.sum(blank).as_py() or 0)
         if found:
             self.blank += found
             self._remember("blank", table, blank.index(True).as_py())
-        keys = self.unique(pc.if_else(blank, place, joined), table, blank.to_numpy(zero_copy_only=False))
+            joined = pc.replace_with_mask(joined, blank, _digests(table.filter(blank)))
+        keys = self.unique(joined, table, blank.to_numpy(zero_copy_only=False))
         absent = pa.scalar(None, pa.string())
         if self.source.repeats == "apart":
             return keys, pa.repeat(absent, table.num_rows)
@@ -111,7 +112,7 @@ class KeyMaker:
         texts = texts.copy()
         for row in np.flatnonzero(again):
             texts[row] = self._number(texts[row])
-            if not blank[row]:  # stand-ins repeat where sheets of one file have the same line
+            if not blank[row]:  # stand-ins repeat where rows are the same in all they hold
                 self.repeated += 1
                 self._remember("repeated", table, int(row))
         return pa.array(texts, pa.string())
@@ -127,7 +128,7 @@ class KeyMaker:
                 "repeated",
                 "rows repeat a row key; they were kept apart as key~2, …",
             ),
-            ("source.key_blank", self.blank, "blank", "rows have no row key; the file and line stand in for it"),
+            ("source.key_blank", self.blank, "blank", "rows have no row key; a digest of the row stands in for it"),
         )
         return [
             Finding(
@@ -258,8 +259,15 @@ def _as_text(frame: pd.DataFrame) -> Any:
     return pa.table(columns)
 
 
+def _digests(table: Any) -> Any:
+    """What each row holds, as its stand-in for a key: @ and 16 hexadecimal digits."""
+    columns = [name for name in table.column_names if name not in RESERVED_COLUMNS]
+    rows = table.select(columns).to_pylist()
+    return pa.array([f"@{digest({name: cell for name, cell in row.items() if cell})}" for row in rows], pa.string())
+
+
 def _place(table: Any) -> Any:
-    """Where each row lies, as its stand-in for a key: @file#line."""
+    """Where each row lies that could not be read, as its stand-in for a key: @file#line."""
     line = pc.cast(_text(table, "_line"), pa.string())
     return pc.binary_join_element_wise(pa.scalar("@"), _text(table, "_file"), pa.scalar("#"), line, "")
 

@@ -65,7 +65,7 @@ def test_a_row_with_something_of_its_own_is_no_blank(fair):
     fair.fair("K1|丙公司|||李四|")
     contact = fair.cleanse()["contact"]
     assert (contact.golden, contact.skipped) == (2, 0)
-    assert "fair_contact:@legacy/fair.csv#2" in column(fair, contact.golden_file, "_golden_key")
+    assert any(key.startswith("fair_contact:@") for key in column(fair, contact.golden_file, "_golden_key"))
 
 
 @pytest.mark.parametrize("bad", [0, 1])
