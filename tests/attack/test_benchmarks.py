@@ -19,7 +19,7 @@ LIMITS = {
     "http_load": (("MIN_SHARE",), "0", "inf"),
 }
 FIGURE = re.compile(
-    r"^(?P<what>.+): (?P<observed>[\d,]+\.\d\d) \(at (least|most) \S+\) (?P<verdict>PASS|FAIL)$", re.MULTILINE
+    r"^(?P<what>.+): (?P<observed>[\d,.e+-]+) \(at (least|most) \S+\) (?P<verdict>PASS|FAIL)$", re.MULTILINE
 )
 
 
