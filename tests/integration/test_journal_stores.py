@@ -261,3 +261,25 @@ def test_loaded_records_that_were_joined_are_noticed_among_new_ones(journal):
             ("x", "quarantined", None),
         )
         assert crosswalk.assign(connection, "p", "account") == {"a": "cluster_joined"}
+
+
+@pytest.mark.parametrize("is_in_trial", [False, True])
+def test_a_record_is_gone_on_with_by_a_row_unless_that_is_in_a_target_itself(journal, is_in_trial):
+    with journal.transaction() as connection:
+        _cleansed(connection, ("a", "golden", "a"), ("m", "merged", "a"))
+        crosswalk.assign(connection, "p", "account")
+        [key] = set(crosswalk.keys(connection, "p", "account", ["a", "m"]).values())
+        loaded = Outcome(key, 1, "created", target_id="id-a", base={})
+        remember_records(connection, "p", "crm", "account", [loaded])
+        _cleansed(connection, ("a", "quarantined", None), ("m", "golden", "m"), ("b", "golden", "b"))
+        assert crosswalk.deserted(connection, "p", "account", "crm") == {}  # a row stands for it still
+        _cleansed(connection, ("a", "quarantined", None), ("m", "skipped", None), ("b", "golden", "b"))
+        crosswalk.assign(connection, "p", "account")
+        assert crosswalk.deserted(connection, "p", "account", "crm") == {"id-a": key}
+        assert crosswalk.deserted(connection, "p", "account", "trial") == {}
+        own = crosswalk.keys(connection, "p", "account", ["b"])["b"]
+        if is_in_trial:
+            remember_records(connection, "p", "trial", "account", [loaded._replace(migration_key=own, target_id="t-b")])
+        assert crosswalk.take_over(connection, "p", "account", "b", key) is not is_in_trial
+        assert crosswalk.keys(connection, "p", "account", ["b"]) == {"b": own if is_in_trial else key}
+        assert crosswalk.keys(connection, "p", "account", ["a"]) == {"a": key}
