@@ -7,21 +7,13 @@ import csv
 import pytest
 
 from rollout.connectors.memory import MemoryConnector
+from tests.integration.load._matched import ACCOUNTS, CONTACTS, matched_by
 from tests.integration.load._projects import with_rules
-
-ACCOUNTS = {f"s:{n}": {"name": f"Company {n}", "phone": f"+862161234{n:03}", "note": "ours"} for n in range(6)}
-CONTACTS = {f"c:{n}": {"name": f"Person {n}", "account": f"s:{n}"} for n in range(6)}
 
 
 @pytest.fixture
 def bench(make_bench):
-    bench = make_bench()
-    with_rules(
-        bench,
-        account={"keys": [{"name": "phone", "fields": ["phone"]}, {"name": "name", "fields": ["name"]}]},
-        contact={"keys": [{"name": "person", "fields": ["account", "name"]}]},
-    )
-    return bench
+    return matched_by(make_bench(), "phone", "name")
 
 
 def lines(bench, plan):
