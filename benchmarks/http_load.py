@@ -23,7 +23,6 @@ import httpx
 from benchmarks.company import all_created, approve_plan, cleansed, database, make_company, running_postgres, timed
 from benchmarks.figures import judge_at_least
 from rollout.connectors.crm_testbed import translate
-from rollout.model.entity import TargetField
 from rollout.model.target import RowResult, WriteRow
 from rollout.phases.load import run_load
 from rollout.phases.plan import run_plan
@@ -111,18 +110,17 @@ def _rollout(path: Path, journal: str, crm: Testbed, turn: str) -> tuple[float, 
         schema = target.describe().entities
         entities = context.project.spec.entities
         batches = [
-            (entity, [_message(row, schema[entity], entities[entity].references, recorder.key_of) for row in rows])
+            (entity, [_message(row, shape, entities[entity].references, recorder.key_of) for row in rows])
             for entity, rows in recorder.batches
+            for shape in (translate.shape(schema[entity]),)
         ]
         limit = target.capabilities.concurrency
         return plan_s, load_s, _Work(batches, min(settings.concurrency or limit, limit), all_created(plan, load))
 
 
-def _message(
-    row: WriteRow, fields: Mapping[str, TargetField], references: Collection[str], key_of: Mapping[str, str]
-) -> _Message:
+def _message(row: WriteRow, shape: translate.Shape, references: Collection[str], key_of: Mapping[str, str]) -> _Message:
     parents = {name: key_of[value] for name in references if (value := row.values.get(name)) is not None}
-    return _Message(translate.to_message(fields, row), parents)
+    return _Message(translate.to_message(shape, row), parents)
 
 
 def _post_all(crm: Testbed, work: _Work) -> int:

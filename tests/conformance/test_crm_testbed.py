@@ -249,6 +249,10 @@ def test_misuse_is_refused_before_anything_is_sent(connect: Connect) -> None:
         connect().read_by_keys("account", ["k"] * 501)
 
 
+TEXTS = translate.shape({})
+"""Of an entity whose fields are all text."""
+
+
 def _answer(*outcomes: object) -> httpx.Response:
     return httpx.Response(200, json={"outcomes": list(outcomes)})
 
@@ -272,14 +276,15 @@ def _outcome(key: str, **changes: object) -> dict[str, object]:
 )
 def test_a_row_without_exactly_one_readable_outcome_is_unknown(response: httpx.Response) -> None:
     results = {
-        result.migration_key: result.status for result in translate.outcomes("account", {}, response, {"a": 1, "b": 1})
+        result.migration_key: result.status
+        for result in translate.outcomes("account", TEXTS, response, {"a": 1, "b": 1})
     }
     assert results["a"] is RowStatus.UNKNOWN
     assert set(results) == {"a", "b"}
 
 
 def test_outcomes_of_rows_that_were_not_sent_are_ignored() -> None:
-    [result] = translate.outcomes("account", {}, _answer(_outcome("z"), _outcome("a")), {"a": 1})
+    [result] = translate.outcomes("account", TEXTS, _answer(_outcome("z"), _outcome("a")), {"a": 1})
     assert (result.migration_key, result.status) == ("a", RowStatus.CREATED)
 
 
@@ -289,22 +294,22 @@ def test_outcomes_of_rows_that_were_not_sent_are_ignored() -> None:
     ids=["none", "text", "empty", "of another id"],
 )
 def test_a_record_that_cannot_be_used_is_left_to_the_read_back(record: object) -> None:
-    [result] = translate.outcomes("account", {}, _answer(_outcome("a") | {"record": record}), {"a": 1})
+    [result] = translate.outcomes("account", TEXTS, _answer(_outcome("a") | {"record": record}), {"a": 1})
     assert (result.status, result.stored) == (RowStatus.CREATED, None)
 
 
 def test_an_integer_that_json_cannot_carry_is_refused() -> None:
-    fields = {"employees": TargetField(name="employees", type=FieldType.INTEGER)}
+    shape = translate.shape({"employees": TargetField(name="employees", type=FieldType.INTEGER)})
     with pytest.raises(ValueError, match="too large"):
-        translate.to_message(fields, WriteRow("a", Op.CREATE, {"employees": str(2**63)}))
-    sent = translate.to_message(fields, WriteRow("a", Op.CREATE, {"employees": str(2**63 - 1)}))
+        translate.to_message(shape, WriteRow("a", Op.CREATE, {"employees": str(2**63)}))
+    sent = translate.to_message(shape, WriteRow("a", Op.CREATE, {"employees": str(2**63 - 1)}))
     assert sent["fields"] == {"employees": 2**63 - 1}
 
 
 def test_every_reason_of_the_crm_has_a_name_here() -> None:
     assert {reason.value for reason in CrmReason} <= {reason.value for reason in Reason}
     [result] = translate.outcomes(
-        "account", {}, _answer(_outcome("a", status="rejected", id=None, reason="new")), {"a": 1}
+        "account", TEXTS, _answer(_outcome("a", status="rejected", id=None, reason="new")), {"a": 1}
     )
     assert result.reason_code == Reason.REFUSED.value
 
@@ -317,8 +322,8 @@ def test_every_reason_of_the_crm_has_a_name_here() -> None:
     ],
 )  # fmt: skip
 def test_decimals_come_back_canonical(value: object, text: str | None) -> None:
-    fields = {"amount": TargetField(name="amount", type=FieldType.DECIMAL)}
+    shape = translate.shape({"amount": TargetField(name="amount", type=FieldType.DECIMAL)})
     item: dict[str, object] = {"id": "A-1", "migration_key": "k", "version": 1, "modified_by": "x"}
     item["fields"] = {"amount": value}
     item |= dict.fromkeys(("created_at", "modified_at"), "2026-01-31T00:00:00Z")
-    assert translate.record("account", fields, item).values == {"amount": text}
+    assert translate.record("account", shape, item).values == {"amount": text}

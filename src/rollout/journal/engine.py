@@ -102,7 +102,12 @@ def texts(values: Iterable[str]) -> str:
 
 
 def analyze(connection: Connection, *tables: Table) -> None:
-    """Refresh the planner's statistics after many rows were written at once; autovacuum comes too late for a load."""
+    """Refresh the planner's statistics after many rows were written at once; autovacuum comes too late for a load.
+
+    A sample of 3,000 rows tells how many there are and of how many plans, which is what matters. The usual one of
+    30,000 reads every page of most tables, and takes ten times as long.
+    """
+    connection.execute(text("SET LOCAL default_statistics_target = 10"))
     for table in tables:
         connection.execute(text(f"ANALYZE {table.name}"))
 

@@ -33,14 +33,18 @@ _EFFECTIVE = f"""
         SELECT l.*, array_position(CAST(:plans AS text[]), l.plan_id) AS rank,
           (CAST(:waves AS text[]))[array_position(CAST(:plans AS text[]), l.plan_id)] AS wave
         FROM row_line l
-        WHERE l.plan_id = ANY(CAST(:plans AS text[])) AND (CAST(:only AS text) IS NULL OR l.entity = :only)
+        WHERE l.plan_id = ANY(CAST(:plans AS text[])) AND (CAST(:only AS text) IS NULL OR l.entity = :only) {{and_only}}
     ) line
     WHERE state <> 'kept' AND (state <> 'retried' OR step > 1 OR plan_id = ANY(CAST(:bases AS text[])))
     ORDER BY wave, entity, migration_key, rank, step DESC, attempt DESC
 """
 
-EFFECTIVE = f"effective AS MATERIALIZED ({_EFFECTIVE})"
+EFFECTIVE = f"effective AS MATERIALIZED ({_EFFECTIVE.format(and_only='')})"
 """SQL: the newest state of every record that any plan of the overlays came to, by wave; see :func:`parameters`."""
+# Few rows have a reason: only theirs are sorted.
+_EFFECTIVE_OF_TOLD = _EFFECTIVE.format(
+    and_only="AND (l.entity, l.migration_key) IN (SELECT entity, migration_key FROM told)"
+)
 
 _CHOSEN = text("""
     WITH base AS (
@@ -167,7 +171,10 @@ _LINES = text(f"""
 def reasons(connection: Connection, overlay: Overlay) -> dict[str, dict[str, int]]:
     """Rows by `bucket/reason code`, an entity each; rows without a reason are left out."""
     query = text(f"""
-        WITH {EFFECTIVE}
+        WITH told AS MATERIALIZED (
+            SELECT entity, migration_key FROM row_state
+            WHERE plan_id = ANY(CAST(:plans AS text[])) AND reason_code IS NOT NULL
+        ), effective AS MATERIALIZED ({_EFFECTIVE_OF_TOLD})
         SELECT e.entity, CASE e.state WHEN 'undone' THEN 'skipped' ELSE e.state END || '/' || s.reason_code AS reason,
           count(*) AS rows
         FROM effective e JOIN row_state s USING (plan_id, entity, migration_key, step, attempt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import replace
 from typing import TypeVar
 
@@ -42,7 +42,7 @@ class EntityLoad:
         self._max_conflict_share = max_conflict_share
         self._advance = advance
         self._plans = Plans(scope.journal.project_id)
-        self._sender = Sender(scope)
+        self._sender = Sender(scope, concurrency)
         self.exposure = self._sender.exposure
         self.states: Counter[RowState] = Counter()
         """What this run decided."""
@@ -135,17 +135,26 @@ class EntityLoad:
             return self._plans.page(connection, plan_id, entity, after=after, limit=limit, begun=begun)
 
     def _run_batches(self, apply: Callable[[B], list[RowState]], batches: Iterable[B]) -> None:
-        """Keep ``concurrency`` batches under way. The first error stops new ones; those under way are waited for."""
-        with ThreadPoolExecutor(max_workers=self._concurrency, thread_name_prefix=f"load-{self._scope.entity}") as pool:
+        """Keep ``concurrency`` batches with the target, and as many ready to call as soon as one of them is back.
+
+        Where calls are made one at a time, so is everything else. The first error stops new calls; those under way are
+        waited for.
+        """
+        workers = 2 * self._concurrency if self._concurrency > 1 else 1
+        with ThreadPoolExecutor(max_workers=workers, thread_name_prefix=f"load-{self._scope.entity}") as pool:
             under_way: set[Future[list[RowState]]] = set()
-            for batch in batches:
-                under_way.add(pool.submit(apply, batch))
-                if len(under_way) > self._concurrency:
-                    done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        self._note(future.result())
-            for future in under_way:
-                self._note(future.result())
+            try:
+                for batch in batches:
+                    under_way.add(pool.submit(apply, batch))
+                    if len(under_way) > workers:
+                        done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                        for future in done:
+                            self._note(future.result())
+                for future in as_completed(under_way):
+                    self._note(future.result())
+            except BaseException:
+                self._sender.stop()
+                raise
 
     def _note(self, states: Sequence[RowState]) -> None:
         self.states.update(states)

@@ -2,27 +2,26 @@
 
 Order is everything here: intents are committed before the call, the answer is joined by key, what was stored is read
 back, and only then the lines are closed. Whatever happens in between leaves open intents, which the next run probes.
-A batch whose rows all landed is closed in the transaction that journals the next one's intents. A batch that fails as a
-whole is halved until the row at which it fails stands alone.
+A batch that fails as a whole is halved until the row at which it fails stands alone.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from rollout.errors import OutcomeUnknown, Retryable, RowRejected
-from rollout.journal.engine import Connection
 from rollout.journal.plans import StoredRow
-from rollout.journal.rows import Intent, OpenLine, Outcome, forget_records, knows_records, remember_records
+from rollout.journal.rows import OpenLine
+from rollout.load.batch_journal import MAX_ANSWERED, Batch, BatchJournal
 from rollout.load.exposure import Exposure
 from rollout.load.isolation import Isolation, batches_of_resent, halves, verdict
 from rollout.load.looking import Looker
 from rollout.load.machine import DONE, Decision, RowState
+from rollout.load.plan import Action
 from rollout.load.preparing import Fresh, Preparer
-from rollout.load.scribe import Scribe
 from rollout.load.work import LoadScope, Round, Work, split_answers
 from rollout.model.target import RowResult, RowStatus, TargetRecord, WriteRow
 
@@ -43,34 +42,22 @@ class _Call(NamedTuple):
     """What was heard instead of an answer."""
 
 
-class _Batch(NamedTuple):
-    """Rows that are being sent, and the number that their intents are journalled under."""
-
-    works: Sequence[Work]
-    number: int | None
-
-
-class _Answered(NamedTuple):
-    """A batch that nothing is left to do for but to journal what became of its rows."""
-
-    number: int
-    outcomes: Sequence[Outcome]
-
-
 class Sender:
-    """Applies batches of one entity. Thread-safe. Call :meth:`finish` when there are no more."""
+    """Applies batches of one entity. Thread-safe. Call :meth:`finish` when there are no more.
 
-    def __init__(self, scope: LoadScope) -> None:
+    Args:
+        scope: The entity's load.
+        calls_at_once: So many batches are with the target at a time; others wait, whoever called :meth:`apply`.
+    """
+
+    def __init__(self, scope: LoadScope, calls_at_once: int = 1) -> None:
         self._scope = scope
+        self._turns = threading.BoundedSemaphore(calls_at_once)
+        self._stopped = threading.Event()
         self._looker = Looker(scope)
         self._preparer = Preparer(scope)
-        self._scribe = Scribe(scope)
-        self._answered: deque[_Answered] = deque()
-        """To be closed along with the next intents."""
+        self._journal = BatchJournal(scope)
         self.exposure = Exposure()
-        with scope.journal.transaction() as connection:
-            # A plan has a key once, and we hold the lease: what nobody remembers now, only its one row will.
-            self._all_new = not knows_records(connection, scope.journal.project_id, scope.plan.target, scope.entity)
 
     def prepare(self, rows: Sequence[StoredRow]) -> Fresh:
         """Make plan rows ready for :meth:`apply`. Nothing is journalled or called for it, so it can be done ahead."""
@@ -84,14 +71,26 @@ class Sender:
             Fatal: The target refuses for good. Open intents stay for the next run.
             LeaseHeld: Another process took over.
         """
-        first = self._look(fresh.works)
-        decided = [*fresh.decided, *first.decided]
-        batch = self._intend(first.send, decided)
-        # Where a rate makes the next call wait, so would the outcomes of this one.
-        may_wait = not self._scope.target.capabilities.rate_per_s
-        return [decision.state for _, decision in decided if decision.state] + self._send_until_closed(
-            batch, may_wait=may_wait
-        )
+        if self._may_go_ahead(fresh.works):
+            batch, states = self._begin(fresh)
+            with self._turns:
+                if self._stopped.is_set():  # nothing was sent
+                    return states + self._journal.close(Round(send=[*batch.works]), batch=batch.number)
+                states += self._send_until_closed(batch, may_wait=True)
+        else:
+            with self._turns:
+                if self._stopped.is_set():
+                    return []
+                batch, states = self._begin(fresh)
+                # Where a rate makes the next call wait, so would the outcomes of this one.
+                may_wait = not self._scope.target.capabilities.rate_per_s
+                states += self._send_until_closed(batch, may_wait=may_wait)
+        self._journal.close_answered(but=MAX_ANSWERED)
+        return states
+
+    def stop(self) -> None:
+        """Make no further calls but those of batches that have begun to call; what waits for its turn is let go."""
+        self._stopped.set()
 
     def finish(self) -> None:
         """Close the batches that no further one came to close.
@@ -99,29 +98,24 @@ class Sender:
         Raises:
             LeaseHeld: Another process took over. It probes what is still open.
         """
-        scope = self._scope
-        if not self._answered:
-            return
-        with scope.journal.transaction() as connection:
-            scope.lease.assert_fence(connection)
-            for answered in self._answered:
-                scope.states.close_batch(connection, answered.number, answered.outcomes)
-                self._remember(connection, answered.outcomes)
-        self._answered.clear()
+        self._journal.close_answered()
 
     def resume(self, lines: Sequence[OpenLine]) -> list[RowState]:
         """Decide open lines by looking at the target, and send what was not stored."""
-        round_ = self._looker.probe(self._preparer.reopened(lines))
-        states = self._close(round_, batch=None)
-        for works in batches_of_resent(round_.send):
-            pending = self._next_attempt(works, tries=0, states=states)
-            states += self._send_until_closed(pending)
+        with self._turns:
+            if self._stopped.is_set():
+                return []
+            round_ = self._looker.probe(self._preparer.reopened(lines))
+            states = self._journal.close(round_, batch=None)
+            for works in batches_of_resent(round_.send):
+                pending = self._next_attempt(works, tries=0, states=states)
+                states += self._send_until_closed(pending)
         return states
 
     def settle(self, lines: Sequence[OpenLine]) -> list[RowState]:
         """Decide open lines by looking, and send nothing: what was not stored is closed as retried."""
         round_ = self._looker.probe(self._preparer.reopened(lines))
-        return self._close(round_, batch=None) + [RowState.RETRIED] * len(round_.send)
+        return self._journal.close(round_, batch=None) + [RowState.RETRIED] * len(round_.send)
 
     def conclude(
         self, lines: Sequence[OpenLine], decided: Mapping[str, tuple[Decision, TargetRecord | None]]
@@ -140,7 +134,7 @@ class Sender:
                 round_.send.append(work)
             else:
                 round_.decided.append((work, decision))
-        return self._close(round_, batch=None)
+        return self._journal.close(round_, batch=None)
 
     # Intent
 
@@ -152,54 +146,48 @@ class Sender:
                 work.looked_s = looked_s
         return round_
 
-    def _intend(self, works: Sequence[Work], decided: Sequence[tuple[Work, Decision]] = ()) -> _Batch:
-        """Journal intents, and rows that are decided without a call; after this commit the call may begin.
+    def _may_go_ahead(self, works: Sequence[Work]) -> bool:
+        """Whether intents may be journalled while earlier batches still call, so that the target need not wait for us.
+
+        Only where the time between intent and call decides nothing: what is not found was not stored, however long ago
+        the intent was, if the target enforces the key. An update's call must follow the look at its record, and where
+        calls are rationed, what waits for its turn would do so with a ration in its hand.
+        """
+        capabilities = self._scope.target.capabilities
+        creates = all(work.row.action is Action.CREATE for work in works)
+        return creates and capabilities.enforces_unique and not capabilities.rate_per_s
+
+    def _begin(self, fresh: Fresh) -> tuple[Batch, list[RowState]]:
+        """Look, and journal intents; the batch to be sent, and the states of rows that need no call."""
+        first = self._look(fresh.works)
+        decided = [*fresh.decided, *first.decided]
+        return self._intend(first.send, decided), [decision.state for _, decision in decided if decision.state]
+
+    def _intend(self, works: Sequence[Work], decided: Sequence[tuple[Work, Decision]] = ()) -> Batch:
+        """Journal intents, and rows that are decided without a call.
 
         The token and the lease are seen to first, so that nothing but the commit lies between intent and call.
         """
-        scope = self._scope
         if works:
-            scope.throttle.wait()
-            scope.lease.check(call_timeout_s=scope.target.capabilities.call_timeout_s)
-        self._scribe.note_before(works)
-        intents = [Intent(work.key, work.attempt, work.before_image) for work in works]
-        outcomes = self._scribe.outcomes(decided)
-        try:
-            answered = self._answered.popleft()
-        except IndexError:
-            answered = None
-        try:
-            with scope.journal.transaction() as connection:
-                scope.lease.assert_fence(connection)
-                if answered:
-                    scope.states.close_batch(connection, answered.number, answered.outcomes)
-                scope.states.decide(connection, outcomes)
-                self._remember(connection, [*answered.outcomes, *outcomes] if answered else outcomes)
-                number = scope.states.intend(connection, intents) if intents else None
-        except BaseException:
-            if answered:
-                self._answered.append(answered)
-            raise
-        now_s = scope.clock_s()
-        for work in works:
-            work.sent_s = now_s
-        return _Batch(works, number)
+            self._scope.throttle.wait()
+            self._scope.lease.check(call_timeout_s=self._scope.target.capabilities.call_timeout_s)
+        return self._journal.intend(works, decided)
 
     # The call and its answer
 
-    def _send_until_closed(self, batch: _Batch, *, may_wait: bool = False) -> list[RowState]:
+    def _send_until_closed(self, batch: Batch, *, may_wait: bool = False) -> list[RowState]:
         isolation = Isolation(len(batch.works), self._scope.max_attempts)
         states = self._deliver(batch, isolation, tries=0, may_wait=may_wait)
         return states + self._judge(isolation) if isolation.suspects else states
 
-    def _deliver(self, batch: _Batch, isolation: Isolation, *, tries: int, may_wait: bool = False) -> list[RowState]:
+    def _deliver(self, batch: Batch, isolation: Isolation, *, tries: int, may_wait: bool = False) -> list[RowState]:
         """Send a batch, and again what of it was not stored: in halves where it fails as a whole."""
         states: list[RowState] = []
         while batch.works:
             tries += 1
             call = self._call(batch.works)
             round_ = self._learn(batch.works, call)
-            decided = self._close(round_, batch=batch.number, may_wait=may_wait)
+            decided = self._journal.close(round_, batch=batch.number, may_wait=may_wait)
             # What was stored though the call failed shows as well that it is not the target.
             isolation.note(answered=bool(call.answers) or not DONE.isdisjoint(decided))
             states += decided
@@ -295,7 +283,7 @@ class Sender:
         states: list[RowState],
         isolation: Isolation | None = None,
         busy: Retryable | None = None,
-    ) -> _Batch:
+    ) -> Batch:
         """Look again after the pause, and journal the next attempts of rows that were not stored.
 
         Rows that need no call any more are journalled as decided and join ``states``.
@@ -304,7 +292,7 @@ class Sender:
             Retryable: The tries are spent. Nothing is open; the next run sends these rows again.
         """
         if not works:
-            return _Batch((), None)
+            return Batch((), None)
         scope = self._scope
         if busy is not None and tries >= scope.max_attempts:
             raise busy
@@ -322,41 +310,3 @@ class Sender:
         batch = self._intend(round_.send, round_.decided)
         states.extend(decision.state for _, decision in round_.decided if decision.state)
         return batch
-
-    # Journal
-
-    def _close(self, round_: Round, *, batch: int | None, may_wait: bool = False) -> list[RowState]:
-        """Journal what became of a batch's rows, or of open lines (None); attempts that stored nothing are retried.
-
-        With ``may_wait`` a batch of which every row landed is left for the next intents to close.
-        """
-        scope = self._scope
-        states = [decision.state for _, decision in round_.decided if decision.state]
-        outcomes = self._scribe.outcomes(
-            [*round_.decided, *((work, Decision(RowState.RETRIED)) for work in round_.send)]
-        )
-        if may_wait and batch is not None and not round_.send and DONE.issuperset(states):
-            self._answered.append(_Answered(batch, outcomes))
-            return states
-        with scope.journal.transaction() as connection:
-            scope.lease.assert_fence(connection)
-            if batch is None:
-                scope.states.close(connection, outcomes)
-            else:
-                scope.states.close_batch(connection, batch, outcomes)
-            self._remember(connection, outcomes)
-        return states
-
-    def _remember(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
-        scope = self._scope
-        remember_records(
-            connection,
-            scope.journal.project_id,
-            scope.plan.target,
-            scope.entity,
-            outcomes,
-            all_new=self._all_new,
-        )
-        gone = [outcome.migration_key for outcome in outcomes if outcome.is_forgotten]
-        if gone:
-            forget_records(connection, scope.journal.project_id, scope.plan.target, scope.entity, gone)

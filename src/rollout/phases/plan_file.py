@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
+
+import pyarrow as pa
+from pyarrow import csv
 
 from rollout.load.plan import Action, PlannedRow
 from rollout.model import masking
@@ -16,6 +18,7 @@ from rollout.project.loader import Project
 
 COLUMNS = ("entity", "key", "action", "field", "old", "new", "reason")
 BYTE_ORDER_MARK = "\ufeff"
+_SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 _Mask = Callable[[str | None], str]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -37,20 +40,22 @@ class PlanFile:
             name: {field: self._mask(declared) for field, declared in entity.fields.items()}
             for name, entity in project.spec.entities.items()
         }
-        self._file: IO[str] | None = None
+        self._files = ExitStack()
+        self._writer: csv.CSVWriter | None = None
         self.relative = f"{self._path.parent.name}/{self._path.name}"
 
     def __enter__(self) -> Self:
-        self._file = self._draft.open("w", encoding="utf-8", newline="")
-        self._file.write(BYTE_ORDER_MARK)  # by hand: the codec "utf-8-sig" is written in Python, and takes its time
-        csv.writer(self._file).writerow(COLUMNS)
+        with ExitStack() as files:
+            file = files.enter_context(self._draft.open("wb"))
+            file.write(BYTE_ORDER_MARK.encode())
+            self._writer = files.enter_context(csv.CSVWriter(file, _SCHEMA))
+            self._files = files.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._file is not None
-        self._file.close()
+        self._files.close()
         if error is None:
             self._draft.chmod(0o600)
             self._draft.replace(self._path)
@@ -60,10 +65,11 @@ class PlanFile:
     def add(self, entity: str, rows: Sequence[PlannedRow]) -> None:
         """Add the rows that change something or are in conflict."""
         masks = self._masks.get(entity, {})  # what a sync carried is of an entity that the project may not have
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows([line for row in rows for line in _lines(entity, row, masks)])
-        assert self._file is not None
-        self._file.write(text.getvalue())  # at once: the csv writer calls for each line
+        lines = [line for row in rows for line in _lines(entity, row, masks)]
+        assert self._writer is not None
+        if lines:
+            columns = [pa.array(column, pa.string()) for column in zip(*lines, strict=True)]
+            self._writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
 
     def _mask(self, field: FieldSpec) -> _Mask:
         return partial(_masked, masking.masker(field)) if field.personal and self._spec.privacy.mask else _as_it_is

@@ -200,7 +200,7 @@ class _Batch:
             parameters = [row | {"twin": 1 + secrets.randbelow(2**31 - 1)} for row in parameters]
         statement = insert(self._table).on_conflict_do_nothing(index_elements=["migration_key", "twin"])
         columns = self._table.c if self._tells_created else (self._table.c.migration_key, self._table.c.id)
-        inserted = self._connection.execute(statement.returning(*columns), parameters).mappings()
+        inserted = reading.rows(self._connection.execute(statement.returning(*columns), parameters))
         stored = {row["migration_key"]: row for row in inserted}
         lost = [rows[index].key for index in order if rows[index].key not in stored]
         holders = self._holders(lost) if lost else {}

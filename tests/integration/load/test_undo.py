@@ -10,7 +10,7 @@ from sqlalchemy import text
 from rollout.connectors.memory import MemoryFault
 from rollout.errors import ApprovalError, ConfigError, DriftError
 from rollout.journal import decisions
-from rollout.load import inspecting, looking, sending
+from rollout.load import batch_journal, inspecting, looking, sending
 from rollout.phases.approve import approve
 from rollout.phases.undo import run_undo
 from rollout.phases.undo_make import plan_undo
@@ -242,7 +242,7 @@ def test_what_a_person_typed_before_a_lost_answer_was_found_is_no_work_of_ours(m
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(sending.Sender, "_close", killed)
+        patch.setattr(batch_journal.BatchJournal, "close", killed)
         with pytest.raises(Killed):
             bench.load()
     bench.edit("Company 1", note="typed before we looked again")

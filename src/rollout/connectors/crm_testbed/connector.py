@@ -112,7 +112,7 @@ class TestbedConnector:
             timeout=httpx.Timeout(self._options.timeout_s, connect=self._options.connect_timeout_s),
             sleep=sleep,
         )
-        self._schema: TargetSchema | None = None
+        self._shapes: Mapping[str, translate.Shape] = {}
         self._headers: Mapping[str, str] = {}
         self._quiet: TestbedConnector | None = None
 
@@ -159,7 +159,7 @@ class TestbedConnector:
                     for entity, described in answer["entities"].items()
                 }
             )
-        self._schema = schema
+        self._shapes = {entity: translate.shape(fields) for entity, fields in schema.entities.items()}
         return schema
 
     def _described(self, field: Mapping[str, Any]) -> TargetField:
@@ -176,7 +176,7 @@ class TestbedConnector:
 
     def read_by_keys(self, entity: str, migration_keys: Sequence[str]) -> Mapping[str, Sequence[TargetRecord]]:
         """Records by migration key; keys that no record holds are absent."""
-        fields = self._fields(entity)
+        shape = self._shape(entity)
         if len(migration_keys) > MAX_READ_KEYS:
             raise UnsupportedOperation(
                 f"{len(migration_keys)} keys in one read, {MAX_READ_KEYS} are allowed", where=self.name
@@ -186,12 +186,12 @@ class TestbedConnector:
         found: dict[str, list[TargetRecord]] = {}
         with self._transport.understood(path):
             for item in answer["records"]:
-                found.setdefault(item["migration_key"], []).append(translate.record(entity, fields, item))
+                found.setdefault(item["migration_key"], []).append(translate.record(entity, shape, item))
         return found
 
     def read_by_ids(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, TargetRecord]:
         """Records by target id; those that do not exist are absent."""
-        fields = self._fields(entity)
+        shape = self._shape(entity)
         if len(target_ids) > MAX_READ_KEYS:
             raise UnsupportedOperation(
                 f"{len(target_ids)} ids in one read, {MAX_READ_KEYS} are allowed", where=self.name
@@ -199,11 +199,11 @@ class TestbedConnector:
         path = f"/api/{entity}/lookup"
         answer = self._transport.read("POST", path, {"ids": list(target_ids)})
         with self._transport.understood(path):
-            return {item["id"]: translate.record(entity, fields, item) for item in answer["records"]}
+            return {item["id"]: translate.record(entity, shape, item) for item in answer["records"]}
 
     def links_to(self, entity: str, target_ids: Sequence[str]) -> Mapping[str, Sequence[RecordLink]]:
         """The records of all the CRM's entities that refer to these, by target id."""
-        self._fields(entity)
+        self._shape(entity)
         if len(target_ids) > MAX_READ_KEYS:
             raise UnsupportedOperation(
                 f"{len(target_ids)} ids in one read, {MAX_READ_KEYS} are allowed", where=self.name
@@ -226,19 +226,19 @@ class TestbedConnector:
         yield from self._pages(entity, "")
 
     def _pages(self, entity: str, condition: str) -> Iterator[TargetRecord]:
-        fields = self._fields(entity)
+        shape = self._shape(entity)
         path = f"/api/{entity}?limit={self._options.page_rows}{condition}"
         after: str | None = ""
         while after is not None:
             answer = self._transport.read("GET", path + (f"&after={after}" if after else ""))
             with self._transport.understood(path):
-                records = [translate.record(entity, fields, item) for item in answer["records"]]
+                records = [translate.record(entity, shape, item) for item in answer["records"]]
                 after = answer["next"]
             yield from records
 
     def count(self, entity: str) -> int:
         """How many records the CRM says it holds."""
-        self._fields(entity)
+        self._shape(entity)
         path = f"/api/{entity}/count"
         answer = self._transport.read("GET", path)
         with self._transport.understood(path):
@@ -254,7 +254,7 @@ class TestbedConnector:
 
     def delete(self, entity: str, target_ids: Sequence[str]) -> None:
         """Delete records, a call each; one that is gone already is done. Raises Fatal for one that others refer to."""
-        self._fields(entity)
+        self._shape(entity)
         for target_id in target_ids:
             self._transport.delete(f"/api/{entity}/{quote(target_id, safe='')}")
 
@@ -308,12 +308,12 @@ class TestbedConnector:
             raise UnsupportedOperation("a migration key occurs twice in one call", where=self.name)
         if not self._options.can_delete and any(row.op in (Op.DELETE, Op.RELEASE) for row in rows):
             raise UnsupportedOperation("records are not deleted here: can_delete is false", where=self.name)
-        fields = self._fields(entity)
+        shape = self._shape(entity)
         results: list[RowResult] = []
         sent: dict[str, dict[str, Any]] = {}
         for row in rows:
             try:
-                sent[row.migration_key] = translate.to_message(fields, row)
+                sent[row.migration_key] = translate.to_message(shape, row)
             except ValueError as error:
                 results.append(
                     RowResult(row.migration_key, RowStatus.REJECTED, row.target_id, Reason.WRONG_TYPE.value, str(error))
@@ -321,14 +321,13 @@ class TestbedConnector:
         if sent:
             body = {"rows": list(sent.values()), "return_records": True}
             response = self._transport.send("POST", f"/api/{entity}/batch", body, write=True, headers=self._headers)
-            results += translate.outcomes(entity, fields, response, sent)
+            results += translate.outcomes(entity, shape, response, sent)
         return results
 
-    def _fields(self, entity: str) -> Mapping[str, TargetField]:
-        """The entity's fields as last described; they say how values are written as JSON."""
-        schema = self._schema or self.describe()
-        if entity not in schema.entities:
-            raise Fatal(
-                f"the CRM has no entity '{entity}'", where=self.name, hint=f"it has: {', '.join(schema.entities)}"
-            )
-        return schema.entities[entity]
+    def _shape(self, entity: str) -> translate.Shape:
+        """How the entity's values are written as JSON, by its fields as last described."""
+        if not self._shapes:
+            self.describe()
+        if entity not in self._shapes:
+            raise Fatal(f"the CRM has no entity '{entity}'", where=self.name, hint=f"it has: {', '.join(self._shapes)}")
+        return self._shapes[entity]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import orjson
@@ -17,6 +17,8 @@ from rollout.model.entity import FieldType, TargetField
 
 _INTEGER_BITS = 63
 _INTEGER = re.compile(r"-?[0-9]+")
+_CODED = (FieldType.BOOLEAN, FieldType.INTEGER)
+_STATUSES = {status.value: status for status in RowStatus}
 _REASONS = {reason.value: reason for reason in Reason}
 
 
@@ -34,14 +36,28 @@ def target_field(described: Mapping[str, Any]) -> TargetField:
     )
 
 
-def to_message(fields: Mapping[str, TargetField], row: WriteRow) -> dict[str, Any]:
+class Shape(NamedTuple):
+    """Those of an entity's fields that canonical text and JSON write in different ways."""
+
+    coded: Mapping[str, FieldType]
+    """Booleans and integers, by name."""
+    decimals: Collection[str]
+
+
+def shape(fields: Mapping[str, TargetField]) -> Shape:
+    """What is to be looked at in every record, found once for all of them."""
+    coded = {name: field.type for name, field in fields.items() if field.type in _CODED}
+    return Shape(coded, [name for name, field in fields.items() if field.type is FieldType.DECIMAL])
+
+
+def to_message(shape: Shape, row: WriteRow) -> dict[str, Any]:
     """A row as the API takes it. Raises ValueError if a value is not of its field's type."""
     # Half a surrogate pair cannot travel: a UnicodeEncodeError is a ValueError.
     "".join(filter(None, row.values.values())).encode()
     sent: dict[str, Any] = dict(row.values)
-    for name, field in fields.items():
-        if (field.type is FieldType.BOOLEAN or field.type is FieldType.INTEGER) and sent.get(name) is not None:
-            sent[name] = _to_json(field.type, name, sent[name])
+    for name, kind in shape.coded.items():
+        if sent.get(name) is not None:
+            sent[name] = _to_json(kind, name, sent[name])
     return {
         "migration_key": row.migration_key,
         "op": row.op.value,
@@ -84,13 +100,13 @@ def _plain_decimal(text: str) -> str:
     return "0" if plain == "-0" else plain
 
 
-def record(entity: str, fields: Mapping[str, TargetField], item: Mapping[str, Any]) -> TargetRecord:
+def record(entity: str, shape: Shape, item: Mapping[str, Any]) -> TargetRecord:
     """A record as the API shows it."""
     values = {
         name: value if value.__class__ is str and value else _to_text(value) for name, value in item["fields"].items()
     }
-    for name, field in fields.items():
-        if field.type is FieldType.DECIMAL and (text := values.get(name)) is not None:
+    for name in shape.decimals:
+        if (text := values.get(name)) is not None:
             values[name] = _plain_decimal(text)
     return TargetRecord(
         entity=entity,
@@ -110,9 +126,7 @@ def rule(item: Mapping[str, Any]) -> AutomationRule:
     return AutomationRule(item["name"], item["label"], item["kind"], is_on=bool(item["enabled"]), settings=settings)
 
 
-def outcomes(
-    entity: str, fields: Mapping[str, TargetField], response: httpx.Response, sent: Mapping[str, object]
-) -> list[RowResult]:
+def outcomes(entity: str, shape: Shape, response: httpx.Response, sent: Mapping[str, object]) -> list[RowResult]:
     """One result a row sent, by key. No, two or unreadable answers for a key leave its row UNKNOWN."""
     answers: dict[str, list[RowResult]] = {key: [] for key in sent}
     try:
@@ -120,7 +134,7 @@ def outcomes(
     except (ValueError, KeyError, TypeError):
         items = []
     for item in items if isinstance(items, list) else []:
-        result = _result(entity, fields, item)
+        result = _result(entity, shape, item)
         if result is not None and result.migration_key in answers:
             answers[result.migration_key].append(result)
     return [
@@ -129,24 +143,24 @@ def outcomes(
     ]
 
 
-def _result(entity: str, fields: Mapping[str, TargetField], item: Any) -> RowResult | None:
+def _result(entity: str, shape: Shape, item: Any) -> RowResult | None:
     try:
-        status = RowStatus(item["status"])
+        status = _STATUSES[item["status"]]
         done = status in (RowStatus.CREATED, RowStatus.UPDATED, RowStatus.UNCHANGED)
         if done and not item["id"]:
             return None
         gone = status is RowStatus.DELETED
         reason = None if done or gone else _REASONS.get(item["reason"], Reason.REFUSED).value
-        stored = _stored(entity, fields, item) if done else None
+        stored = _stored(entity, shape, item) if done else None
         return RowResult(item["migration_key"], status, item["id"], reason, item.get("message") or "", stored)
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _stored(entity: str, fields: Mapping[str, TargetField], item: Any) -> TargetRecord | None:
+def _stored(entity: str, shape: Shape, item: Any) -> TargetRecord | None:
     """The record in an answer; None if there is no usable one: it is then read."""
     try:
-        found = record(entity, fields, item["record"])
+        found = record(entity, shape, item["record"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return found if found.target_id == item["id"] else None
