@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, HTTPException, Path, Query, Response
 from sqlalchemy import text
 
@@ -32,7 +33,6 @@ from rollout.testbed.messages import (
     Record,
     Records,
     RefusalBody,
-    RowOutcome,
     Status,
     Token,
 )
@@ -99,9 +99,9 @@ def batch(entity: EntityName, batch: Batch, caller: Caller, crm: CrmPart, *, qui
         administrator(crm, caller)
     rows = [Row(row.migration_key, row.op, row.fields, row.id, row.expected_version) for row in batch.rows]
     stored = write_rows(crm.engine, ENTITIES[entity], rows, caller, return_records=batch.return_records, quiet=quiet)
-    answer = BatchAnswer.model_construct(outcomes=[_outcome(done) for done in stored])
-    # Written at once: by way of plain objects, as the framework does it, it takes ten times as long.
-    return Response(answer.model_dump_json(), media_type="application/json")
+    # Written at once: as the framework does it, by way of its models, it takes ten times as long.
+    answer = orjson.dumps({"outcomes": [_outcome(done) for done in stored]}, option=orjson.OPT_UTC_Z)
+    return Response(answer, media_type="application/json")
 
 
 @router.post("/{entity}/lookup", tags=["bulk"], summary="Records by migration key or id")
@@ -213,16 +213,17 @@ def _describe_field(field: Field, *, unique: bool, writable: bool) -> FieldDescr
     )
 
 
-def _outcome(done: Outcome) -> RowOutcome:
-    return RowOutcome.model_construct(
-        migration_key=done.row.key or "",
-        status=done.status,
-        id=done.id,
-        version=done.version,
-        reason=done.problem.reason if done.problem else None,
-        message=done.problem.message if done.problem else "",
-        record=done.record,
-    )
+def _outcome(done: Outcome) -> dict[str, object]:
+    """A `RowOutcome`."""
+    return {
+        "migration_key": done.row.key or "",
+        "status": done.status,
+        "id": done.id,
+        "version": done.version,
+        "reason": done.problem.reason if done.problem else None,
+        "message": done.problem.message if done.problem else "",
+        "record": done.record,
+    }
 
 
 def _single(crm: CrmPart, entity: Entity, row: Row, by: str) -> Record:

@@ -16,18 +16,23 @@ from rollout.testbed.tables import TABLES, history
 from rollout.testbed.validation import write_value
 
 
+def shown(entity: Entity, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of its table as the API shows it: the parts of a `Record`."""
+    return {
+        "id": format_id(entity, row["id"]),
+        "migration_key": row["migration_key"],
+        "version": row["version"],
+        "created_at": row["created_at"],
+        "modified_at": row["modified_at"],
+        "modified_by": row["modified_by"],
+        "fields": {field.name: write_value(field, row[field.name]) for field in entity.fields},
+    }
+
+
 def record(entity: Entity, row: Mapping[str, Any]) -> Record:
     """A row of its table as the API shows it."""
     # Built of what the database holds, so there is nothing to validate once more.
-    return Record.model_construct(
-        id=format_id(entity, row["id"]),
-        migration_key=row["migration_key"],
-        version=row["version"],
-        created_at=row["created_at"],
-        modified_at=row["modified_at"],
-        modified_by=row["modified_by"],
-        fields={field.name: write_value(field, row[field.name]) for field in entity.fields},
-    )
+    return Record.model_construct(**shown(entity, row))
 
 
 def _records(connection: Connection, entity: Entity, statement: Select[Any]) -> list[Record]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from rollout.testbed.messages import Operation, Record, Status
+from rollout.testbed.messages import Operation, Status
 from rollout.testbed.validation import Json, Problem
 
 
@@ -29,5 +30,5 @@ class Outcome:
     id: str | None = None
     version: int | None = None
     problem: Problem | None = None
-    record: Record | None = None
-    """As it is stored, where it was asked for."""
+    record: Mapping[str, Any] | None = None
+    """As it is stored, where it was asked for: the parts of a `Record`."""

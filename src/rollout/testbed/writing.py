@@ -61,7 +61,7 @@ def _with_records(connection: Connection, entity: Entity, outcomes: Sequence[Out
     if not stored:
         return list(outcomes)
     numbers = [number for number in stored.values() if number is not None]
-    records = {record.id: record for record in reading.by_ids(connection, entity, numbers)}
+    records = {record.id: record.__dict__ for record in reading.by_ids(connection, entity, numbers)}
     return [replace(done, record=records.get(done.id)) if done.id in stored else done for done in outcomes]
 
 
@@ -208,7 +208,7 @@ class _Batch:
             row = rows[index]
             if row.key in stored:
                 number = stored[row.key]["id"]
-                record = reading.record(self._entity, stored[row.key]) if self._tells_created else None
+                record = reading.shown(self._entity, stored[row.key]) if self._tells_created else None
                 self._outcomes[index] = Outcome(row, Status.CREATED, format_id(self._entity, number), 1, record=record)
                 self._note(number, "create", {name: (None, value) for name, value in values[index].items()})
                 self._remember(number, values[index] | {"modified_by": self._by}, values[index], is_new=True)
