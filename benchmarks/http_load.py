@@ -85,8 +85,8 @@ def main(rows: int = ACCOUNTS) -> bool:
             bare.append(work.rows / bare_s)
             brief.append(work.rows / brief_s)
             print(
-                f"turn {turn}: {work.rows:,} rows; plan {plan_s:.2f} s; load {load_s:.2f} s ({loaded[-1]:,.0f} rows/s), "
-                f"bare client {bare_s:.2f} s ({bare[-1]:,.0f} rows/s), without records {brief_s:.2f} s",
+                f"turn {turn}: {work.rows:,} rows; plan {plan_s:.2f} s, load {load_s:.2f} s ({loaded[-1]:,.0f}/s), "
+                f"bare client {bare_s:.2f} s ({bare[-1]:,.0f}/s), without records {brief_s:.2f} s",
                 flush=True,
             )
     load = statistics.median(loaded)

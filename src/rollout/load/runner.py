@@ -135,12 +135,12 @@ class EntityLoad:
             return self._plans.page(connection, plan_id, entity, after=after, limit=limit, begun=begun)
 
     def _run_batches(self, apply: Callable[[B], list[RowState]], batches: Iterable[B]) -> None:
-        """Keep ``concurrency`` batches with the target, and as many ready to call as soon as one of them is back.
+        """Keep ``concurrency`` batches with the target, and one ready to call as soon as one of them is back.
 
         Where calls are made one at a time, so is everything else. The first error stops new calls; those under way are
         waited for.
         """
-        workers = 2 * self._concurrency if self._concurrency > 1 else 1
+        workers = self._concurrency + 1 if self._concurrency > 1 else 1
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix=f"load-{self._scope.entity}") as pool:
             under_way: set[Future[list[RowState]]] = set()
             try:

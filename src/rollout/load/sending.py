@@ -8,7 +8,8 @@ A batch that fails as a whole is halved until the row at which it fails stands a
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -71,14 +72,14 @@ class Sender:
             Fatal: The target refuses for good. Open intents stay for the next run.
             LeaseHeld: Another process took over.
         """
-        if self._may_go_ahead(fresh.works):
+        if self._may_go_ahead(fresh.works) and not self._stopped.is_set():
             batch, states = self._begin(fresh)
-            with self._turns:
+            with self._turn():
                 if self._stopped.is_set():  # nothing was sent
                     return states + self._journal.close(Round(send=[*batch.works]), batch=batch.number)
                 states += self._send_until_closed(batch, may_wait=True)
         else:
-            with self._turns:
+            with self._turn():
                 if self._stopped.is_set():
                     return []
                 batch, states = self._begin(fresh)
@@ -102,7 +103,7 @@ class Sender:
 
     def resume(self, lines: Sequence[OpenLine]) -> list[RowState]:
         """Decide open lines by looking at the target, and send what was not stored."""
-        with self._turns:
+        with self._turn():
             if self._stopped.is_set():
                 return []
             round_ = self._looker.probe(self._preparer.reopened(lines))
@@ -145,6 +146,16 @@ class Sender:
             if work.record is not None:
                 work.looked_s = looked_s
         return round_
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until a batch may be with the target; where one fails, those that wait after it are let go."""
+        with self._turns:
+            try:
+                yield
+            except BaseException:
+                self.stop()
+                raise
 
     def _may_go_ahead(self, works: Sequence[Work]) -> bool:
         """Whether intents may be journalled while earlier batches still call, so that the target need not wait for us.
