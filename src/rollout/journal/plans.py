@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, delete, desc, func, insert, or_, select
 import rollout
 from rollout.errors import ApprovalError
 from rollout.journal import schema
-from rollout.journal.engine import analyze
+from rollout.journal.engine import ROUGHLY, analyze
 from rollout.journal.plan_rows import PlanRows, RowIdentity, StoredRow
 
 __all__ = [
@@ -127,7 +127,7 @@ class Plans(PlanRows):
         estimate: Mapping[str, Any],
     ) -> None:
         """Finish a draft: from here on it is what people approve."""
-        analyze(connection, schema.plan_row)
+        analyze(connection, schema.plan_row, statistics_target=ROUGHLY)
         connection.execute(
             update(schema.plan)
             .where(schema.plan.c.plan_id == plan_id, schema.plan.c.state == "draft")

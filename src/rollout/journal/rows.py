@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from rollout.errors import Fatal
 from rollout.journal import schema
-from rollout.journal.engine import ANY_TEXT, TEXT_ARRAY, analyze, driver_cursor, texts
+from rollout.journal.engine import ANY_TEXT, ROUGHLY, TEXT_ARRAY, analyze, driver_cursor, texts
 
 PARTING = 0
 """Of an undo: where references within a cycle are cleared, so that its records can be deleted one after the other."""
@@ -109,6 +109,15 @@ class RowStates:
             for outcome in outcomes:
                 copy.write_row((self.plan_id, self.entity, self.step, self._run_id, *closed, *outcome[:-2]))
 
+    def withdraw_batch(self, connection: Connection, batch: int) -> None:
+        """Take back the intents of a batch that no call was made for: they leave no line."""
+        if driver_cursor(connection).execute("DELETE FROM open_batch WHERE batch = %s", (batch,)).rowcount != 1:
+            raise Fatal(
+                "the journal's intents of a batch were closed by another process",
+                where=f"{self.entity}, plan {self.plan_id}",
+                hint="see that only one load runs, then run `rollout load` again",
+            )
+
     def close(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
         """Close lines that were open. One that somebody else has closed is a defect or a second worker."""
         if not outcomes:
@@ -195,7 +204,7 @@ class RowStates:
 
 def rows_written(connection: Connection) -> None:
     """Tell the planner that a load wrote many lines."""
-    analyze(connection, schema.row_state, schema.target_record)
+    analyze(connection, schema.row_state, schema.target_record, statistics_target=ROUGHLY)
 
 
 def knows_records(connection: Connection, project_id: str, target: str, entity: str) -> bool:

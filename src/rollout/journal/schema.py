@@ -207,8 +207,8 @@ approval = Table(
     at("at"),
 )
 
-# The intents of the calls under way: one line a batch, gone once all its rows have lines in row_state. What a crash
-# leaves becomes lines in state ``intent`` before anything else is done.
+# The intents of the calls under way, and of those that are next: one line a batch, gone once all its rows have lines in
+# row_state. What a crash leaves becomes lines in state ``intent`` before anything else is done.
 open_batch = Table(
     "open_batch",
     metadata,

@@ -95,19 +95,41 @@ class BatchJournal:
             self._remember(connection, outcomes)
         return states
 
+    def withdraw(self, batch: Batch) -> None:
+        """Take back the intents of a batch that was not sent: its rows are as if nobody had begun with them."""
+        if batch.number is None:
+            return
+        with self._scope.journal.transaction() as connection:
+            self._scope.lease.assert_fence(connection)
+            self._scope.states.withdraw_batch(connection, batch.number)
+
+    def assert_fence(self) -> None:
+        """Make sure that nobody took over since the intents."""
+        with self._scope.journal.transaction() as connection:
+            self._scope.lease.assert_fence(connection)
+
     def close_answered(self, *, but: int = 0) -> None:
-        """Close the batches that no further one came to close, all ``but`` the newest so many."""
-        scope = self._scope
+        """Close the batches that no further one came to close, all ``but`` the newest so many.
+
+        Every one is tried; the first error is raised at the end.
+        """
+        failed: list[tuple[_Answered, Exception]] = []
         while len(self._answered) > but and (answered := self._oldest_answered()):
             try:
-                outcomes = self._scribe.outcomes(answered.decided)
-                with scope.journal.transaction() as connection:
-                    scope.lease.assert_fence(connection)
-                    scope.states.close_batch(connection, answered.number, outcomes)
-                    self._remember(connection, outcomes)
-            except BaseException:
-                self._answered.append(answered)
-                raise
+                self._close_answered(answered)
+            except Exception as error:  # noqa: BLE001 - it is raised below
+                failed.append((answered, error))
+        self._answered.extend(answered for answered, _ in failed)
+        if failed:
+            raise failed[0][1]
+
+    def _close_answered(self, answered: _Answered) -> None:
+        scope = self._scope
+        outcomes = self._scribe.outcomes(answered.decided)
+        with scope.journal.transaction() as connection:
+            scope.lease.assert_fence(connection)
+            scope.states.close_batch(connection, answered.number, outcomes)
+            self._remember(connection, outcomes)
 
     def _oldest_answered(self) -> _Answered | None:
         try:

@@ -148,7 +148,7 @@ def probe(
         old: The same fields before it (updates).
         current: The records that carry the migration key now.
         target_id: The record that an update was for.
-        elapsed_s: Seconds since the call began.
+        elapsed_s: Seconds since the intent, behind which the call began.
         capabilities: Of the target: when absence proves that nothing was stored.
 
     Returns:

@@ -137,8 +137,8 @@ class EntityLoad:
     def _run_batches(self, apply: Callable[[B], list[RowState]], batches: Iterable[B]) -> None:
         """Keep ``concurrency`` batches with the target, and one ready to call as soon as one of them is back.
 
-        Where calls are made one at a time, so is everything else. The first error stops new calls; those under way are
-        waited for.
+        Where calls are made one at a time, intents are as well. After the first error no batch begins to call; those
+        that have begun are waited for.
         """
         workers = self._concurrency + 1 if self._concurrency > 1 else 1
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix=f"load-{self._scope.entity}") as pool:

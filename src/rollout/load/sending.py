@@ -1,7 +1,8 @@
 """One batch of rows, from intent to outcome: the only place that calls a target to write (promise 3).
 
 Order is everything here: intents are committed before the call, the answer is joined by key, what was stored is read
-back, and only then the lines are closed. Whatever happens in between leaves open intents, which the next run probes.
+back, and only then the lines are closed. Whatever happens in between leaves open intents, which the next run probes;
+what was never sent because another batch failed has none.
 A batch that fails as a whole is halved until the row at which it fails stands alone.
 """
 
@@ -28,6 +29,8 @@ from rollout.model.target import RowResult, RowStatus, TargetRecord, WriteRow
 
 BACKOFF_S = (0.2, 1.0, 3.0, 10.0, 30.0)
 """Pauses between attempts when the target does not name one."""
+LONG_TURN_S = 1.0
+"""Who waited longer for their turn asks once more whether the lease is ours: the machine may have slept."""
 
 
 class _Call(NamedTuple):
@@ -65,32 +68,40 @@ class Sender:
         return self._preparer.fresh(rows)
 
     def apply(self, fresh: Fresh) -> list[RowState]:
-        """Take fresh rows to an outcome; answers their states.
+        """Take fresh rows to an outcome; answers their states. After :meth:`stop`, or where a batch failed, none.
 
         Raises:
             Retryable: The target did not take the batch after all attempts; nothing of it is open.
             Fatal: The target refuses for good. Open intents stay for the next run.
             LeaseHeld: Another process took over.
         """
-        if self._may_go_ahead(fresh.works) and not self._stopped.is_set():
-            batch, states = self._begin(fresh)
-            with self._turn():
-                if self._stopped.is_set():  # nothing was sent
-                    return states + self._journal.close(Round(send=[*batch.works]), batch=batch.number)
-                states += self._send_until_closed(batch, may_wait=True)
-        else:
-            with self._turn():
-                if self._stopped.is_set():
-                    return []
+        with self._stopping_others():
+            if self._may_go_ahead(fresh.works) and not self._stopped.is_set():
                 batch, states = self._begin(fresh)
-                # Where a rate makes the next call wait, so would the outcomes of this one.
-                may_wait = not self._scope.target.capabilities.rate_per_s
-                states += self._send_until_closed(batch, may_wait=may_wait)
-        self._journal.close_answered(but=MAX_ANSWERED)
+                intended_s = self._scope.clock_s()
+                with self._turns:
+                    if self._stopped.is_set():  # nothing was sent
+                        self._journal.withdraw(batch)
+                        return states
+                    if self._scope.clock_s() - intended_s > LONG_TURN_S:
+                        self._journal.assert_fence()
+                    states += self._send_until_closed(batch, may_wait=True)
+            else:
+                with self._turns:
+                    if self._stopped.is_set():
+                        return []
+                    batch, states = self._begin(fresh)
+                    # Where a rate makes the next call wait, so would the outcomes of this one.
+                    may_wait = not self._scope.target.capabilities.rate_per_s
+                    states += self._send_until_closed(batch, may_wait=may_wait)
+            self._journal.close_answered(but=MAX_ANSWERED)
         return states
 
     def stop(self) -> None:
-        """Make no further calls but those of batches that have begun to call; what waits for its turn is let go."""
+        """Make no further calls but those of batches that have begun to call; what waits for its turn is let go.
+
+        For good: rows that are given to a sender that has stopped come to no state, and stay for the next run.
+        """
         self._stopped.set()
 
     def finish(self) -> None:
@@ -103,7 +114,7 @@ class Sender:
 
     def resume(self, lines: Sequence[OpenLine]) -> list[RowState]:
         """Decide open lines by looking at the target, and send what was not stored."""
-        with self._turn():
+        with self._stopping_others(), self._turns:
             if self._stopped.is_set():
                 return []
             round_ = self._looker.probe(self._preparer.reopened(lines))
@@ -148,21 +159,21 @@ class Sender:
         return round_
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait until a batch may be with the target; where one fails, those that wait after it are let go."""
-        with self._turns:
-            try:
-                yield
-            except BaseException:
-                self.stop()
-                raise
+    def _stopping_others(self) -> Iterator[None]:
+        """Where a batch fails, those that wait for their turn are let go."""
+        try:
+            yield
+        except BaseException:
+            self.stop()
+            raise
 
     def _may_go_ahead(self, works: Sequence[Work]) -> bool:
         """Whether intents may be journalled while earlier batches still call, so that the target need not wait for us.
 
         Only where the time between intent and call decides nothing: what is not found was not stored, however long ago
-        the intent was, if the target enforces the key. An update's call must follow the look at its record, and where
-        calls are rationed, what waits for its turn would do so with a ration in its hand.
+        the intent was, if the target enforces the key (`Capabilities.absence_decides_after_s`; the journal knows when
+        a call was intended, not when it began). An update's call must follow the look at its record, and where calls
+        are rationed, what waits for its turn would do so with a ration in its hand.
         """
         capabilities = self._scope.target.capabilities
         creates = all(work.row.action is Action.CREATE for work in works)
@@ -177,7 +188,8 @@ class Sender:
     def _intend(self, works: Sequence[Work], decided: Sequence[tuple[Work, Decision]] = ()) -> Batch:
         """Journal intents, and rows that are decided without a call.
 
-        The token and the lease are seen to first, so that nothing but the commit lies between intent and call.
+        The token and the lease are seen to first, so that between intent and call nothing lies but the commit, and for
+        what goes ahead its turn.
         """
         if works:
             self._scope.throttle.wait()

@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from rollout.errors import Fatal, RolloutError
+from rollout.errors import Fatal, LeaseHeld, RolloutError
+from rollout.load import sending
+from rollout.load.batch_journal import BatchJournal
 
 AT_ONCE = 2
 ACCOUNTS = {f"s:{number}": {"name": f"Company {number:02}"} for number in range(20)}
@@ -151,7 +153,39 @@ def test_what_waits_when_the_load_fails_is_not_sent_and_not_unknown(make_bench, 
     assert [type(error) for error in errors] == [Fatal]
     assert not bench.records()
     assert watched.calls == AT_ONCE
-    assert states(bench) == {"intent": 8, "retried": 4}, "what was with the target is probed, what waited is let go"
+    assert states(bench) == {"intent": 8}, "what was with the target is probed, what waited leaves no line"
     watched.fails = False
     assert bench.load().entities["account"].created == 20
     assert len(bench.records()) == 20
+
+
+def test_no_call_is_made_once_intents_cannot_be_journalled(make_bench, loading, monkeypatch):
+    bench = created(make_bench)
+    intend, intended, both_call = BatchJournal.intend, [], threading.Event()
+
+    def lost(journal, works, decided=()):
+        intended.append(len(works))
+        if len(intended) > AT_ONCE:
+            assert both_call.wait(PATIENCE_S)
+            raise LeaseHeld("another process took over")
+        return intend(journal, works, decided)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchJournal, "intend", lost)
+        watched, errors, thread = loading(bench)
+        both_call.set()
+        watched.let_go.set()
+        thread.join(PATIENCE_S)
+    assert [type(error) for error in errors] == [LeaseHeld]
+    assert watched.calls == AT_ONCE
+    assert bench.load().entities["account"].created == 20
+
+
+def test_who_waited_long_for_their_turn_asks_again_whether_the_lease_is_ours(make_bench, loading, monkeypatch):
+    bench, asked = created(make_bench), []
+    monkeypatch.setattr(sending, "LONG_TURN_S", 0.0)
+    monkeypatch.setattr(BatchJournal, "assert_fence", lambda _: asked.append(True))
+    watched, errors, thread = loading(bench)
+    watched.let_go.set()
+    thread.join(PATIENCE_S)
+    assert (errors, states(bench), bool(asked)) == ([], {"created": 20}, True)

@@ -6,7 +6,7 @@ import pytest
 
 from rollout.connectors.memory import MemoryConnector
 from rollout.errors import ConfigError
-from rollout.load import sending
+from rollout.load import batch_journal
 from rollout.phases.approve import approve
 from rollout.phases.delta import run_delta
 from rollout.phases.undo import run_undo
@@ -71,7 +71,7 @@ def test_a_reference_goes_back_though_its_call_was_lost_and_people_changed_other
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(sending.Sender, "_close", killed)
+        patch.setattr(batch_journal.BatchJournal, "close", killed)
         with pytest.raises(Killed):
             bench.load()
     person = bench.records("contact")["Person 1"]
