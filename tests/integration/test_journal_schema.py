@@ -5,7 +5,8 @@ from __future__ import annotations
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-import rollout.journal.schema_data  # noqa: F401 - its tables belong to the metadata
+import rollout.journal.schema_data
+import rollout.journal.schema_operation  # noqa: F401 - their tables belong to the metadata
 from rollout.journal import engine
 from rollout.journal.schema import metadata
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ARRAY, ColumnElement, Connection, Table, Text, any_, func, literal, select
 
-from rollout.journal import schema
+from rollout.journal import schema, schema_operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class Carried:
 
     def sync_state(self, connection: Connection, sync: str) -> SyncState:
         """Where a sync stands; of one that never ran both are None, of one that never got through ``advanced_at``."""
-        table = schema.sync_cursor
+        table = schema_operation.sync_cursor
         row = connection.execute(select(table.c.cursor, table.c.advanced_at).where(*self._of(table, sync))).first()
         return SyncState(row.cursor, row.advanced_at) if row else SyncState(None, None)
 
     def records(self, connection: Connection, sync: str) -> Iterator[tuple[str, str, datetime]]:
         """(source id, migration key, time of the change that was carried last) of everything a sync carried."""
-        table = schema.sync_record
+        table = schema_operation.sync_record
         rows = connection.execute(
             select(table.c.source_id, table.c.migration_key, table.c.changed_at)
             .where(*self._of(table, sync))
@@ -45,7 +45,7 @@ class Carried:
 
     def open_letters(self, connection: Connection, sync: str) -> dict[str, str]:
         """Reason codes by source id of what a sync could not carry and has not carried since."""
-        table = schema.dead_letter
+        table = schema_operation.dead_letter
         rows = connection.execute(
             select(table.c.source_id, table.c.reason_code).where(*self._of(table, sync), table.c.resolved_at.is_(None))
         )
@@ -53,7 +53,7 @@ class Carried:
 
     def count_open_letters(self, connection: Connection, sync: str) -> dict[str, int]:
         """Open dead letters by reason code, most frequent first."""
-        table = schema.dead_letter
+        table = schema_operation.dead_letter
         number = func.count()
         rows = connection.execute(
             select(table.c.reason_code, number)

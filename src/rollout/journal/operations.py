@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 
-from rollout.journal import schema
+from rollout.journal import schema, schema_operation
 
 _INCIDENT = ("key", "level", "message", "occurrences", "opened_at", "last_seen_at", "closed_at", "notified_at")
 _ALL = ("seq", *_INCIDENT, "recovery_notified_at")
@@ -50,7 +50,7 @@ class Operations:
         """Record what the probes of a run measured."""
         if probes:
             connection.execute(
-                insert(schema.probe),
+                insert(schema_operation.probe),
                 [
                     {"project_id": self.project_id, **{name: getattr(row, name) for name in ProbeRow.__slots__}}
                     for row in probes
@@ -59,7 +59,7 @@ class Operations:
 
     def probes(self, connection: Connection, begin: datetime, end: datetime) -> Iterator[ProbeRow]:
         """What was measured from ``begin`` until before ``end``, oldest first."""
-        table = schema.probe
+        table = schema_operation.probe
         rows = connection.execute(
             select(*(table.c[name] for name in ProbeRow.__slots__))
             .where(table.c.project_id == self.project_id, table.c.at >= begin, table.c.at < end)
@@ -119,18 +119,18 @@ class Operations:
 
     def open_incidents(self, connection: Connection) -> list[dict[str, Any]]:
         """Incidents that are not over, oldest first."""
-        return self._incidents(connection, self._query().where(schema.incident.c.closed_at.is_(None)))
+        return self._incidents(connection, self._query().where(schema_operation.incident.c.closed_at.is_(None)))
 
     def untold_incidents(self, connection: Connection) -> list[dict[str, Any]]:
         """Incidents that are open, or over without anybody having been told."""
-        table = schema.incident
+        table = schema_operation.incident
         return self._incidents(
             connection, self._query().where(or_(table.c.closed_at.is_(None), table.c.recovery_notified_at.is_(None)))
         )
 
     def incidents(self, connection: Connection, begin: datetime, end: datetime) -> list[dict[str, Any]]:
         """Incidents that were open at any moment from ``begin`` until before ``end``."""
-        table = schema.incident
+        table = schema_operation.incident
         return self._incidents(
             connection,
             self._query().where(table.c.opened_at < end, or_(table.c.closed_at.is_(None), table.c.closed_at >= begin)),
@@ -141,13 +141,13 @@ class Operations:
         for incident in incidents:
             values = {name: incident[name] for name in _INCIDENT}
             connection.execute(
-                postgresql.insert(schema.incident)
+                postgresql.insert(schema_operation.incident)
                 .values(project_id=self.project_id, **values)
                 .on_conflict_do_update(
                     index_elements=["project_id", "key"],
                     index_where=text("closed_at IS NULL"),
                     set_={
-                        "occurrences": schema.incident.c.occurrences + 1,
+                        "occurrences": schema_operation.incident.c.occurrences + 1,
                         "last_seen_at": values["last_seen_at"],
                         "message": values["message"],
                     },
@@ -156,7 +156,7 @@ class Operations:
 
     def change(self, connection: Connection, seqs: Sequence[int | None], **values: object) -> None:
         """Set columns of incidents, such as ``notified_at``."""
-        table = schema.incident
+        table = schema_operation.incident
         connection.execute(
             update(table).where(table.c.project_id == self.project_id, table.c.seq.in_(list(seqs))).values(**values)
         )
@@ -166,7 +166,7 @@ class Operations:
         return int(connection.execute(select(func.pg_database_size(func.current_database()))).scalar_one())
 
     def _query(self) -> Select[Any]:
-        table = schema.incident
+        table = schema_operation.incident
         return (
             select(*(table.c[name] for name in _ALL))
             .where(table.c.project_id == self.project_id)

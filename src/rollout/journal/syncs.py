@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Table, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from rollout.journal import schema
+from rollout.journal import schema_operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Syncs:
 
     def known(self, connection: Connection, sync: str, source_ids: Sequence[str]) -> dict[str, CarriedRecord]:
         """What was carried before of these records, by source id."""
-        table = schema.sync_record
+        table = schema_operation.sync_record
         rows = connection.execute(
             select(*(table.c[name] for name in CarriedRecord.__dataclass_fields__)).where(
                 *self._of(table, sync), table.c.source_id == text("ANY(:ids)")
@@ -59,7 +59,7 @@ class Syncs:
         """Record what was carried; a record that was carried before is replaced."""
         if not records:
             return
-        table = schema.sync_record
+        table = schema_operation.sync_record
         statement = insert(table).values([self._place(sync) | asdict(row) | {"carried_at": at} for row in records])
         changed = {name: statement.excluded[name] for name in (*CarriedRecord.__dataclass_fields__, "carried_at")}
         connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed))
@@ -68,7 +68,7 @@ class Syncs:
         """Record what could not be carried; for one that is known the attempts are counted, and it is open again."""
         if not letters:
             return
-        table = schema.dead_letter
+        table = schema_operation.dead_letter
         rows = [
             self._place(sync) | asdict(letter) | {"attempts": 1, "first_at": at, "last_at": at, "resolved_at": None}
             for letter in letters
@@ -84,7 +84,7 @@ class Syncs:
 
     def resolve(self, connection: Connection, sync: str, source_ids: Sequence[str], at: datetime) -> int:
         """Close the open letters of records that were carried after all; answers how many there were."""
-        table = schema.dead_letter
+        table = schema_operation.dead_letter
         return connection.execute(
             update(table)
             .where(*self._of(table, sync), table.c.resolved_at.is_(None), table.c.source_id == text("ANY(:ids)"))
@@ -94,7 +94,7 @@ class Syncs:
 
     def open_letters(self, connection: Connection, sync: str) -> list[DeadLetter]:
         """What could not be carried so far, oldest change first."""
-        table = schema.dead_letter
+        table = schema_operation.dead_letter
         rows = connection.execute(
             select(*(table.c[name] for name in DeadLetter.__dataclass_fields__))
             .where(*self._of(table, sync), table.c.resolved_at.is_(None))
@@ -104,7 +104,7 @@ class Syncs:
 
     def advance(self, connection: Connection, sync: str, cursor: str, got_through_at: datetime | None) -> None:
         """Go on from here the next time; None: the end of the feed was not reached, so when it last was stays."""
-        table = schema.sync_cursor
+        table = schema_operation.sync_cursor
         values: dict[str, object] = {"cursor": cursor}
         if got_through_at is not None:
             values["advanced_at"] = got_through_at
@@ -116,7 +116,7 @@ class Syncs:
 
     def rewind(self, connection: Connection, sync: str, cursor: str | None) -> None:
         """Read again from an earlier cursor; None: from the beginning."""
-        table = schema.sync_cursor
+        table = schema_operation.sync_cursor
         if cursor is None:
             connection.execute(delete(table).where(*self._of(table, sync)))
         else:
@@ -125,7 +125,7 @@ class Syncs:
     def ids_beginning(self, connection: Connection, sync: str, prefix: str) -> set[str]:
         """Source ids of carried records and dead letters that begin with ``prefix``."""
         found: set[str] = set()
-        for table in (schema.sync_record, schema.dead_letter):
+        for table in (schema_operation.sync_record, schema_operation.dead_letter):
             query = select(table.c.source_id).where(
                 *self._of(table, sync), table.c.source_id.startswith(prefix, autoescape=True)
             )
@@ -134,7 +134,7 @@ class Syncs:
 
     def forget(self, connection: Connection, sync: str, source_ids: Sequence[str]) -> None:
         """Drop what is known of records that were only a test."""
-        for table in (schema.sync_record, schema.dead_letter):
+        for table in (schema_operation.sync_record, schema_operation.dead_letter):
             connection.execute(
                 delete(table).where(*self._of(table, sync), table.c.source_id == text("ANY(:ids)")),
                 {"ids": list(source_ids)},
@@ -144,7 +144,7 @@ class Syncs:
         self, connection: Connection, entity: str, migration_keys: Sequence[str]
     ) -> dict[str, tuple[str, CarriedRecord]]:
         """Sync and record by migration key, of what any sync carried into an entity."""
-        table = schema.sync_record
+        table = schema_operation.sync_record
         columns = (table.c[name] for name in CarriedRecord.__dataclass_fields__)
         rows = connection.execute(
             select(table.c.sync, *columns).where(

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-import rollout.journal.schema_data  # noqa: F401 - its tables belong to the metadata
+import rollout.journal.schema_data
+import rollout.journal.schema_operation  # noqa: F401 - their tables belong to the metadata
 from rollout.journal.schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
